@@ -11,6 +11,7 @@ export type NetworkErrorCode =
   | 'network.stream_closed'
   | 'network.too_many'
   | 'network.banned'
+  | 'network.cancelled'
   | 'network.statement_invalid'
   | 'network.statement_expired'
   | 'network.statement_replayed'
@@ -25,13 +26,24 @@ export type NetworkError = AppError<NetworkErrorCode>;
  */
 export interface Conversation {
   readonly remotePeer: PeerIdText;
+  /** The version that was agreed on, e.g. /hearth/work/1.0: the peer may speak an older minor. */
+  readonly protocol: string;
+  /**
+   * Waits while the peer or the transport takes no more. Frames go out in the order of the calls; the body must
+   * not be changed afterwards. `signal` withdraws a frame that still waits; the conversation goes on.
+   */
   send(frame: OutgoingFrame, signal?: AbortSignal): Promise<Result<void, NetworkError>>;
-  /** Next frame; undefined at a clean end. `timeoutMs` bounds the silence, not the frame's size. */
+  /**
+   * Next frame, its body in memory of its own; undefined at a clean end. One caller at a time. `timeoutMs` bounds
+   * the silence, not the frame's size, and ends the conversation; `signal` only stops the waiting.
+   */
   receive(options: {
     readonly timeoutMs: number;
     readonly signal?: AbortSignal;
   }): Promise<Result<Frame | undefined, NetworkError>>;
+  /** Sends what waits, then ends both directions: what the peer still says is dropped. */
   close(): Promise<void>;
+  /** Ends the conversation at once; the peer sees a reset. */
   abort(reason: AppError): void;
 }
 
