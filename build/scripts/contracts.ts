@@ -1,0 +1,170 @@
+/**
+ * Compiles shared/contracts with npm's solc (WebAssembly, no download) and writes typed bindings:
+ *
+ *   node build/scripts/contracts.ts           writes shared/contracts/generated when a source, a library or a setting changed
+ *   node build/scripts/contracts.ts --check   says whether the committed bindings are fresh; exits 1 when not
+ *
+ * Bindings are committed (docs/decisions/0002-contract-bindings.md); the key of all inputs stands in generated/input-hash.ts.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = path.resolve(import.meta.dirname, '../..');
+const CONTRACTS = 'shared/contracts';
+/** Folder of sources -> folder of bindings, relative to shared/contracts. */
+const SETS = [
+  { sources: 'src', bindings: 'generated' },
+  { sources: 'testing', bindings: 'generated/testing' },
+] as const;
+/** EIP-170: code above this cannot be deployed. */
+const MAX_CODE_BYTES = 24_576;
+
+const SETTINGS = {
+  optimizer: { enabled: true, runs: 1_000_000 },
+  viaIR: true,
+  // Transient storage and MCOPY: every chain worth paying on has had them since 2024.
+  evmVersion: 'cancun',
+  // The hash of comments would change the bytecode without changing a thing.
+  metadata: { bytecodeHash: 'none' },
+  outputSelection: { '*': { '*': ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object'] } },
+} as const;
+
+interface CompilerOutput {
+  readonly errors?: readonly {
+    readonly severity: 'error' | 'warning' | 'info';
+    readonly formattedMessage: string;
+    readonly sourceLocation?: { readonly file: string };
+  }[];
+  readonly contracts?: Readonly<Record<string, Readonly<Record<string, CompiledContract>>>>;
+}
+
+interface CompiledContract {
+  readonly abi: readonly unknown[];
+  readonly evm: {
+    readonly bytecode: { readonly object: string };
+    readonly deployedBytecode: { readonly object: string };
+  };
+}
+
+type Sources = Record<string, { readonly content: string }>;
+
+const require = createRequire(import.meta.url);
+
+/** Our sources and everything they import, by the name the compiler knows them by. */
+export function collectSources(): Sources {
+  const queue = SETS.flatMap((set) =>
+    readdirSync(path.join(ROOT, CONTRACTS, set.sources))
+      .filter((name) => name.endsWith('.sol'))
+      .map((name) => `${CONTRACTS}/${set.sources}/${name}`),
+  ).sort();
+  const sources: Sources = {};
+  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+    if (sources[next]) continue;
+    const file = next.startsWith(CONTRACTS) ? next : `node_modules/${next}`;
+    // CRLF would change the key on a Windows checkout.
+    const content = readFileSync(path.join(ROOT, file), 'utf8').replaceAll('\r\n', '\n');
+    sources[next] = { content };
+    for (const [, imported] of content.matchAll(/^\s*import\s+(?:[^"';]*\bfrom\s+)?["']([^"']+)["']/gm)) {
+      if (imported)
+        queue.push(imported.startsWith('.') ? path.posix.join(path.posix.dirname(next), imported) : imported);
+    }
+  }
+  return sources;
+}
+
+function compilerVersion(): string {
+  return (require('solc/package.json') as { readonly version: string }).version;
+}
+
+/** SHA-256 over the compiler's version, its settings and every source, libraries included. */
+export function inputHash(sources: Sources): string {
+  const ordered = Object.entries(sources).sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash('sha256')
+    .update(JSON.stringify([compilerVersion(), SETTINGS, ordered]))
+    .digest('hex');
+}
+
+function generatedHash(): string | undefined {
+  const file = path.join(ROOT, CONTRACTS, 'generated/input-hash.ts');
+  return existsSync(file) ? /'([0-9a-f]{64})'/.exec(readFileSync(file, 'utf8'))?.[1] : undefined;
+}
+
+/** True where the committed bindings come from exactly these sources, settings and compiler. */
+export function bindingsAreFresh(): boolean {
+  return generatedHash() === inputHash(collectSources());
+}
+
+function compile(sources: Sources): NonNullable<CompilerOutput['contracts']> {
+  const solc = require('solc') as { compile(input: string): string };
+  const output = JSON.parse(
+    solc.compile(JSON.stringify({ language: 'Solidity', sources, settings: SETTINGS })),
+  ) as CompilerOutput;
+  const complaints = (output.errors ?? []).filter(
+    (error) => error.severity === 'error' || (error.sourceLocation?.file.startsWith(CONTRACTS) ?? false),
+  );
+  if (complaints.length > 0 || !output.contracts) {
+    throw new Error(complaints.map((complaint) => complaint.formattedMessage).join('\n') || 'solc gave no contracts');
+  }
+  return output.contracts;
+}
+
+function binding(name: string, contract: CompiledContract): string {
+  const variable = name.charAt(0).toLowerCase() + name.slice(1);
+  return [
+    `// Generated by build/scripts/contracts.ts from ${name}.sol; do not edit.`,
+    `export const ${variable}Abi = ${JSON.stringify(contract.abi, null, 2)} as const;`,
+    '',
+    `export const ${variable}Bytecode =`,
+    `  '0x${contract.evm.bytecode.object}' as const;`,
+    '',
+  ].join('\n');
+}
+
+function kebab(name: string): string {
+  return name.replaceAll(/(?<=[a-z0-9])(?=[A-Z])/g, '-').toLowerCase();
+}
+
+function writeBindings(sources: Sources): void {
+  const contracts = compile(sources);
+  rmSync(path.join(ROOT, CONTRACTS, 'generated'), { recursive: true, force: true });
+  for (const set of SETS) {
+    const folder = path.join(ROOT, CONTRACTS, set.bindings);
+    mkdirSync(folder, { recursive: true });
+    for (const [file, byName] of Object.entries(contracts)) {
+      if (path.posix.dirname(file) !== `${CONTRACTS}/${set.sources}`) continue;
+      for (const [name, contract] of Object.entries(byName)) {
+        const codeBytes = contract.evm.deployedBytecode.object.length / 2;
+        // Interfaces have no code and need no binding.
+        if (codeBytes === 0) continue;
+        if (codeBytes > MAX_CODE_BYTES)
+          throw new Error(`${name} has ${codeBytes} bytes of code, over EIP-170's ${MAX_CODE_BYTES}`);
+        writeFileSync(path.join(folder, `${kebab(name)}.ts`), binding(name, contract));
+        console.log(`${name}: ${codeBytes} bytes of code`);
+      }
+    }
+  }
+  // Last, so that a run that was cut short is not taken for a finished one.
+  writeFileSync(
+    path.join(ROOT, CONTRACTS, 'generated/input-hash.ts'),
+    `// Generated by build/scripts/contracts.ts; do not edit.\nexport const contractsInputHash = '${inputHash(sources)}';\n`,
+  );
+}
+
+function main(): void {
+  const sources = collectSources();
+  if (generatedHash() === inputHash(sources)) {
+    console.log(`contract bindings are fresh (${Object.keys(sources).length} sources)`);
+  } else if (process.argv.includes('--check')) {
+    console.error(
+      'contract bindings are stale: run node build/scripts/contracts.ts and commit shared/contracts/generated',
+    );
+    process.exitCode = 1;
+  } else {
+    writeBindings(sources);
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) main();
