@@ -6,8 +6,9 @@ import { GiB, KiB, MiB } from '../units.ts';
  * 1500000000000000000 with 18 decimals is "1.5".
  */
 export function formatTokens(amount: Wei | bigint, decimals: number): string {
-  const negative = amount < 0n;
-  const digits = (negative ? -amount : amount).toString().padStart(decimals + 1, '0');
+  const value: bigint = amount;
+  const negative = value < 0n;
+  const digits = (negative ? -value : value).toString().padStart(decimals + 1, '0');
   const whole = digits.slice(0, digits.length - decimals);
   const fraction = digits.slice(digits.length - decimals).replace(/0+$/, '');
   return `${negative ? '-' : ''}${whole}${fraction === '' ? '' : `.${fraction}`}`;

@@ -28,5 +28,5 @@ function plain(text: string): string {
 }
 
 function width(text: string): number {
-  return [...plain(text)].length;
+  return Array.from(plain(text)).length;
 }
