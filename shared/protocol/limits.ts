@@ -52,8 +52,6 @@ export const LIMITS = {
     openTimeoutMs: 10_000,
     /** Silence from a provider that owes an answer. */
     answerTimeoutMs: 20_000,
-    /** A whole leaf must have come by then: 17 kB/s, below which a provider is worth less than its place. */
-    leafDeadlineMs: 60_000,
     /** A requester that asks nothing for so long loses its stream. */
     idleTimeoutMs: 60_000,
     /** Uploads: streams of one peer and of all. Each holds one leaf in memory. */
@@ -61,6 +59,56 @@ export const LIMITS = {
     uploadStreams: 64,
     /** Entries in the folder; each costs a few hundred bytes of memory. */
     entries: 100_000,
+    /** Entries whose file and list of hashes stay open while nobody uses them. */
+    idleOpenEntries: 16,
+    /** Whole content read into memory at once; larger content is read in ranges. */
+    readBytes: 2 * GiB,
+  },
+  compute: {
+    /** Head of one message between the pool and an executor: names and shapes, no data. */
+    headBytes: 1 * MiB,
+    /** An executor's own words about a failure. */
+    reasonBytes: 512,
+    /** Inputs or outputs of one model, and dimensions of one tensor. */
+    tensors: 1024,
+    rank: 16,
+    /** Shards on their way to one executor: enough to hide the pool's own work behind shards of a millisecond. */
+    shardsInFlight: 16,
+    /** ... unless they are large: one shard runs, and the next ones wait in memory twice. */
+    bytesInFlight: 16 * MiB,
+    /** Batches waiting for one executor; each holds its inputs in memory. */
+    batchesQueued: 64,
+    batchShards: 4096,
+    /** Admission verdicts remembered by model digest. */
+    verdicts: 256,
+    /** Sessions of one executor, however small their models. */
+    sessions: 64,
+    /** Loaded models of one executor together, by their estimated peak. */
+    sessionsBytes: 2 * GiB,
+    /** What an executor may hold above its own start size: sessions, inputs, outputs, the runtime's scratch memory. */
+    memoryBytes: 3 * GiB,
+    /** Room for a thread's stack and arena below the same ceiling. */
+    memoryPerThreadBytes: 64 * MiB,
+    /** How often a busy executor's resident size is looked at. */
+    memoryCheckMs: 100,
+    /** From spawn to the executor's first message; a cold disk under load takes seconds. */
+    startMs: 20_000,
+    /** Starts that may fail in a row before the placement is called unavailable. */
+    startAttempts: 3,
+    restartMinMs: 100,
+    restartMaxMs: 30_000,
+    /** Crashes that one batch may cause; then what is left of it fails. */
+    crashesPerBatch: 4,
+    /** After an abort the shard that runs may end by itself before its executor is killed. */
+    abortGraceMs: 200,
+    /** prepare() has no deadline of its own; GPU self-test and shader compilation included. */
+    prepareMs: 120_000,
+    /** An executor that nobody used for so long is ended, and its memory given back. */
+    idleMs: 5 * 60_000,
+    /** What an executor printed, kept for the log when it died. */
+    outputTailBytes: 4 * KiB,
+    openFiles: 256,
+    processes: 512,
   },
   shard: {
     inputBytes: 64 * MiB,
@@ -93,5 +141,60 @@ export const LIMITS = {
     peakBytes: 1 * GiB,
     /** Multiplications and additions of one run: about a minute of one slow core. */
     flops: 1e12,
+  },
+  /** The work conversation: offers, leases, results, pay. */
+  work: {
+    /** Offers a provider remembers; a flood of strangers' offers pushes out the least attractive, not the memory. */
+    offers: 1024,
+    /** A requester has few jobs open at once; more from one peer is a flood. */
+    offersPerPeer: 16,
+    addresses: 16,
+    /** Sealed statement within a control frame, with room for the frame's other fields. */
+    sealedBytes: 63 * KiB,
+    tensorsPerShard: 64,
+    tensorRank: 8,
+    tensorNameBytes: 256,
+    /** Different layouts in one lease: models with open dimensions. */
+    layouts: 64,
+    /** Inputs of one lease, or outputs in one message of results. The one bigger thing is a single shard at its own limit. */
+    payloadBytes: 32 * MiB,
+    shardIndex: 2 ** 40,
+    leaseSeconds: 24 * 3600,
+    retryAfterMs: 3_600_000,
+    /** Leases a provider may still hold results for when it joins again. */
+    resumedLeases: 64,
+    /** Leases in flight in one conversation: one runs while the next one's inputs arrive. */
+    leasesInFlight: 2,
+    /** Messages of one side that the other has not taken yet; a peer that causes more is flooding. */
+    outboxMessages: 1024,
+    /** Conversations a requester holds at once; one for each provider. */
+    conversations: 256,
+    /** Time for the other side's first message, and for a requester's channel to be opened on chain. */
+    helloMs: 20_000,
+    welcomeMs: 180_000,
+    /** Silence after which a conversation is over: the requester says Wait well before. */
+    silenceMs: 90_000,
+  },
+  /** The chain: what a JSON-RPC server, a keystore file or a practice chain's caller may send. */
+  chain: {
+    /** One answer of a JSON-RPC server; eth_getLogs over the indexer's range stays far below. */
+    responseBytes: 64 * MiB,
+    /** One request to the practice chain: a contract's creation is 100 KiB in hexadecimal. */
+    practiceRequestBytes: 512 * KiB,
+    /** JSON-RPC calls in one request to the practice chain. */
+    practiceBatchCount: 64,
+    practiceConnections: 256,
+    /** Blocks after which a replay at start takes several seconds and a reset is advised. */
+    practiceLongJournal: 15_000,
+    /** Vouchers in one settlement: 14k gas each keeps the transaction under 2.5M gas, far below any block's limit. */
+    settleBatchCount: 150,
+    /** A keystore file as ethers and geth write it is under 2 KiB. */
+    keystoreBytes: 64 * KiB,
+    /** Blocks of one eth_getLogs; public servers refuse more than 1,000 to 10,000. */
+    indexRangeBlocks: 1_000,
+    /** Text kept of a stranger's feedback (tag, URI) in the index. */
+    feedbackTextBytes: 512,
+    /** Clients asked about in one summary of reputation, an eth_call with bounded gas. */
+    reputationClientsPerCall: 200,
   },
 } as const;
