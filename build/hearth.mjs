@@ -9,4 +9,8 @@ const { node } = await setUpOrExit();
 const args = process.argv.slice(2);
 // `npm start` without arguments shows the whole thing earn; `hearth` without arguments shows its help.
 if (args.length === 0 && process.env['npm_lifecycle_event'] === 'start') args.push('practice');
-process.exitCode = await handOver(node, [path.join(root, 'out/hearth.js'), ...args]);
+process.exitCode = await handOver(node, [
+  '--disable-warning=ExperimentalWarning',
+  path.join(root, 'out/hearth.js'),
+  ...args,
+]);

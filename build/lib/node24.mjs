@@ -33,8 +33,9 @@ export function npmCli() {
       return existsSync(command) ? [realpathSync(command), path.join(folder, 'node_modules/npm/bin/npm-cli.js')] : [];
     }),
   ];
-  const found = candidates.find((file) => file !== undefined && /npm-cli\.js$/.test(file) && existsSync(file));
-  if (found === undefined) throw new Error('npm was not found. Install Node.js 20 or newer together with npm, then try again.');
+  const found = candidates.find((file) => file !== undefined && file.endsWith('npm-cli.js') && existsSync(file));
+  if (found === undefined)
+    throw new Error('npm was not found. Install Node.js 20 or newer together with npm, then try again.');
   return found;
 }
 
@@ -50,7 +51,9 @@ export async function ensureNode(say) {
   const present = carriedNode();
   if (present !== undefined && isFresh(mark, stamp)) return present;
   say(`Node ${NODE_MAJOR} (this machine has ${process.versions.node}) ...`);
-  await runQuietly(process.execPath, [npmCli(), 'ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: nodeHome });
+  await runQuietly(process.execPath, [npmCli(), 'ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
+    cwd: nodeHome,
+  });
   const installed = carriedNode();
   if (installed === undefined) {
     throw new Error(

@@ -1,7 +1,7 @@
 // Formatter, lint and the types of every layer; each layer compiles with its own ambient types only.
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 const root = path.resolve(import.meta.dirname, '../..');
@@ -53,4 +53,9 @@ async function drain(): Promise<void> {
 }
 await Promise.all(Array.from({ length: Math.min(4, availableParallelism()) }, drain));
 console.log(`checks: ${passed} passed, ${failed} failed`);
+const resultsFile = process.env['HEARTH_CHECK_RESULTS'];
+if (resultsFile !== undefined) {
+  mkdirSync(path.dirname(resultsFile), { recursive: true });
+  writeFileSync(resultsFile, JSON.stringify({ passed, failed }));
+}
 process.exitCode = failed === 0 ? 0 : 1;
