@@ -25,6 +25,89 @@ export const LIMITS = {
     /** After our end of a stream is closed, the peer has this long to close its own. */
     lingerMs: 5_000,
   },
+  statement: {
+    /** A sealed statement fits a control frame beside a few other fields. */
+    sealedBytes: 56 * KiB,
+    payloadBytes: 48 * KiB,
+    /** Longest life: bounds how long a nonce must be remembered. */
+    ttlMs: 3_600_000,
+    /** Home computers' clocks are off by seconds, sometimes by a minute. */
+    clockSkewMs: 90_000,
+    /** Nonces remembered at once, some 150 bytes each. */
+    rememberedCount: 65_536,
+    rememberedPerSenderCount: 4_096,
+  },
+  gossip: {
+    /** Digests and offers, never payloads: every message reaches every subscriber. */
+    messageBytes: 16 * KiB,
+    /** Kinds of statements a relay carries for others. */
+    topicCount: 32,
+  },
+  score: {
+    /** Misdeeds cost; at this score a peer is banned. */
+    banBelow: -100,
+    price: {
+      /** Ten in a row: a bug of another version is not banned at once. */
+      invalidMessage: 10,
+      tooMuch: 20,
+      brokenLease: 20,
+      wrongBytes: 50,
+      wrongResult: 50,
+      badVoucher: 50,
+    },
+    halfLifeMs: 3_600_000,
+    firstBanMs: 600_000,
+    longestBanMs: 7 * 86_400_000,
+    /** A ban without a further misdeed is forgotten after this long, so that the next is half as long again. */
+    banForgottenMs: 86_400_000,
+    rememberedPeers: 4_096,
+  },
+  network: {
+    /** Above them libp2p closes the least valued connections. */
+    connections: 128,
+    relayConnections: 1_024,
+    /** Handshakes under way at once. */
+    pendingConnections: 64,
+    /** libp2p's 5 refused 7 of 12 simultaneous dials from one address, and a household is one address. */
+    connectionsPerSecondPerHost: 50,
+    streamsPerConnection: 256,
+    /** For one protocol, unless its handler asks for less. */
+    streamsPerProtocol: 32,
+    parallelDials: 32,
+    queuedDials: 200,
+    addressesPerDial: 16,
+    dialMs: 10_000,
+    addressDialMs: 5_000,
+    /** A live connection negotiates a protocol in one or two round trips; one that takes longer is dead. */
+    negotiateMs: 4_000,
+    handshakeMs: 10_000,
+    /** yamux grows a stream's window up to here: 100 MB/s at 40 ms. */
+    yamuxWindowBytes: 4 * MiB,
+    /** What a stream holds before a reader is attached; must exceed the window or fast senders are cut off. */
+    readBufferBytes: 8 * MiB,
+    pingEveryMs: 30_000,
+    pingMs: 10_000,
+    /** Unanswered pings in a row, on a connection that nothing else arrived on, until it counts as dead. */
+    missedPings: 2,
+    /** Bootstrap peers are dialled again after this long, doubling up to the longest, each time with up to as much jitter. */
+    redialMs: 500,
+    longestRedialMs: 60_000,
+    /** Of identify, which tells addresses and protocols. */
+    identifyBytes: 16 * KiB,
+    /** Minor versions below its own that a handler also answers to. */
+    minorVersions: 16,
+  },
+  relay: {
+    reservations: 512,
+    reservationMs: 3_600_000,
+    /** Both directions together: signalling takes 3 kB; relays carry control messages, tensors never. */
+    bytesPerConnection: 1 * MiB,
+    connectionMs: 120_000,
+    stopStreams: 64,
+    hopStreams: 64,
+    stunPerSecondPerHost: 20,
+    stunHosts: 4_096,
+  },
   content: {
     /** One leaf fills one data frame; larger ones would make a wrong byte cost more and a resume begin further back. */
     leafBytes: 1 * MiB,
