@@ -36,7 +36,7 @@ export function readTensor(reader: WireReader): TensorProto {
     else if (field === 13) {
       reader.skip();
       external = true;
-    } else if (field === 14) external ||= reader.int32() !== 0;
+    } else if (field === 14) external = reader.int32() !== 0 || external;
     else reader.skip();
   }
   const typedData = [...typed].map(([field, chunks]): TypedData => ({ field, chunks }));
