@@ -8,9 +8,12 @@ export class WireWriter {
   readonly #pieces: Uint8Array[] = [];
   #size = 0;
 
-  /** int64, int32, enum. Negative numbers take ten bytes, as protobuf has it. */
+  /**
+   * int64, int32, enum. Negative numbers take ten bytes, as protobuf has it. The number next to INT64_MAX is
+   * 2^63, which would wrap to the smallest: it is written as INT64_MAX.
+   */
   int(field: number, value: number | bigint): this {
-    return this.#push(varint(BigInt(field) << 3n)).#push(varint(BigInt(value)));
+    return this.#push(varint(BigInt(field) << 3n)).#push(varint(value === 2 ** 63 ? 2n ** 63n - 1n : BigInt(value)));
   }
 
   float(field: number, value: number): this {
