@@ -16,7 +16,8 @@ declare module 'abitype' {
   }
 }
 
-type Inputs<A extends Abi, Name extends ExtractAbiFunctionNames<A>> = AbiParametersToPrimitiveTypes<
+/** Arguments of a call, in order. */
+export type Inputs<A extends Abi, Name extends ExtractAbiFunctionNames<A>> = AbiParametersToPrimitiveTypes<
   ExtractAbiFunction<A, Name>['inputs'],
   'inputs'
 >;

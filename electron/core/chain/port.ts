@@ -26,6 +26,8 @@ export interface Channel {
   readonly challengeSeconds: number;
   /** Unix seconds from which the payer may refund; undefined while open. */
   readonly closeAt: number | undefined;
+  /** Present once the channel has ended; `depositWei` then equals `settledWei`. Its reference is never free again. */
+  readonly closed?: true;
 }
 
 /** A cumulative promise of pay: only the newest counts. EIP-712 typed data, see docs/protocol.md. */
@@ -76,7 +78,10 @@ export interface Channels {
     readonly reference: Hex;
   }): Promise<Result<Channel, ChainError>>;
   topUp(channelId: Hex, amountWei: Wei): Promise<Result<Channel, ChainError>>;
-  /** Payee: turns vouchers into tokens, one transaction. Already settled ones are skipped, never an error. */
+  /**
+   * Payee: turns vouchers into tokens, as few transactions as fit. Answers what was paid by them. Already settled
+   * ones are skipped, never an error; a bad one does not stop the others, and is an error only when nothing was paid.
+   */
   settle(vouchers: readonly Voucher[]): Promise<Result<readonly Settlement[], ChainError>>;
   /** Payee: settles the last voucher if given and returns the rest to the payer. */
   close(channelId: Hex, voucher: Voucher | undefined): Promise<Result<Settlement | undefined, ChainError>>;
