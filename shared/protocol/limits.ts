@@ -14,6 +14,8 @@ export const LIMITS = {
     initialWindowBytes: 2 * MiB,
     /** A window doubles up to here while its reader keeps up: a 125 MB/s line at 60 ms stays full. */
     maxWindowBytes: 8 * MiB,
+    /** Conversations that peers opened, all of them together; times the initial window is the memory they can cost. */
+    inboundCount: 256,
     /** All windows of a node together above their initial size. */
     windowBudgetBytes: 64 * MiB,
     /** Charged to the window for each frame besides its body, so that a flood of empty frames is bounded too. */
@@ -78,6 +80,10 @@ export const LIMITS = {
     addressesPerDial: 16,
     dialMs: 10_000,
     addressDialMs: 5_000,
+    /** Asking the DHT where a peer is, or who has a content. */
+    lookupMs: 5_000,
+    provideMs: 30_000,
+    providers: 32,
     /** A live connection negotiates a protocol in one or two round trips; one that takes longer is dead. */
     negotiateMs: 4_000,
     handshakeMs: 10_000,
@@ -132,6 +138,15 @@ export const LIMITS = {
     leavesToWrite: 4,
     /** Wrong senders remembered; the oldest are forgotten first. */
     wrongSenders: 4096,
+    /** Tries are this far apart at first, then twice as far each. */
+    retryMs: 250,
+    /** A leaf that one provider owes for so long may be asked of another too. */
+    doubleAfterMs: 2_000,
+    /** A provider with nothing to ask for is asked again what it has, and let go when it has had nothing so many times. */
+    refreshMs: 5_000,
+    refreshes: 6,
+    /** Looking for providers in the DHT. */
+    findMs: 30_000,
     openTimeoutMs: 10_000,
     /** Silence from a provider that owes an answer. */
     answerTimeoutMs: 20_000,
