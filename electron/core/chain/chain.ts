@@ -25,7 +25,6 @@ export interface ChainOptions {
   readonly receiptTimeoutMs?: number;
   /** How long the chain may be silent while a receipt is awaited; default 30 s. */
   readonly silenceMs?: number;
-  readonly nowSeconds?: () => number;
   /** Default: the fastest of this platform. */
   readonly secp256k1?: Secp256k1;
 }
@@ -40,7 +39,6 @@ export async function createChain(options: ChainOptions): Promise<EthersChain> {
   const { wallet } = options;
   const { chainId, rpcUrls, contracts } = options.networkFile.chain;
   const secp256k1 = options.secp256k1 ?? (await fastestSecp256k1());
-  const nowSeconds = options.nowSeconds ?? (() => Math.floor(Date.now() / 1000));
   const stopping = new AbortController();
   const rpc = new HttpRpc({
     urls: rpcUrls,
@@ -59,7 +57,7 @@ export async function createChain(options: ChainOptions): Promise<EthersChain> {
     ...(options.receiptTimeoutMs === undefined ? {} : { receiptTimeoutMs: options.receiptTimeoutMs }),
     ...(options.silenceMs === undefined ? {} : { silenceMs: options.silenceMs }),
   });
-  const permits = new PermitSigner({ ...account, token: contracts.token, reader, nowSeconds });
+  const permits = new PermitSigner({ ...account, token: contracts.token, reader, request });
   return {
     address: wallet.address,
     request,

@@ -1,12 +1,10 @@
 import { TypedDataEncoder } from 'ethers';
-import { z } from 'zod';
 import { sameAddress, type Address, type Hex, type PeerIdText } from '#shared/units.ts';
 import { identityContract } from './abi.ts';
 import { attempt, fail } from './errors.ts';
 import { peerIdBytes, peerIdHash, publicKeyParts } from './peer-id.ts';
 import type { AgentIdentity, Identities } from './port.ts';
-import type { ContractReader } from './reader.ts';
-import { smallQuantity } from './rpc/quantity.ts';
+import { chainTime, type ContractReader } from './reader.ts';
 import type { RpcRequest } from './rpc/rpc.ts';
 import type { TransactionSender } from './transactions.ts';
 import type { Secp256k1 } from './vouchers/secp256k1.ts';
@@ -89,14 +87,6 @@ async function prove(options: IdentitiesOptions, node: RegisterOptions) {
   if (!signature)
     return fail('chain.reverted', 'The peer key did not sign as it should.', { data: { reason: 'ProofForged' } });
   return { x: key.x, y: key.y, deadline, ...compactSignature(signature) };
-}
-
-const blockSchema = z.object({ timestamp: smallQuantity });
-
-/** Deadlines follow the chain's clock, which on a practice chain may be ahead of this machine's. */
-async function chainTime(request: RpcRequest): Promise<number> {
-  const latest = blockSchema.parse(await request('eth_getBlockByNumber', ['latest', false]));
-  return Math.max(latest.timestamp, Math.floor(Date.now() / 1000));
 }
 
 /** Accepts r ‖ s with or without v, and finds the v that leads to the key. */

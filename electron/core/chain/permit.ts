@@ -1,8 +1,8 @@
 import { TypedDataEncoder, isError } from 'ethers';
 import type { Address, Hex, Wei } from '#shared/units.ts';
 import { tokenContract } from './abi.ts';
-import type { ContractReader } from './reader.ts';
-import { RpcFault } from './rpc/rpc.ts';
+import { chainTime, type ContractReader } from './reader.ts';
+import { RpcFault, type RpcRequest } from './rpc/rpc.ts';
 import type { Secp256k1 } from './vouchers/secp256k1.ts';
 import { signDigest } from './vouchers/signature.ts';
 
@@ -20,7 +20,7 @@ export interface PermitOptions {
   readonly reader: ContractReader;
   readonly privateKey: Uint8Array;
   readonly secp256k1: Secp256k1;
-  readonly nowSeconds: () => number;
+  readonly request: RpcRequest;
 }
 
 const PERMIT_TYPES = {
@@ -32,8 +32,8 @@ const PERMIT_TYPES = {
     { name: 'deadline', type: 'uint256' },
   ],
 };
-/** Used in the very next transaction; a leaked one dies soon. The chain's clock may be some way ahead of ours. */
-const VALID_SECONDS = 24 * 3600;
+/** Used in the very next transaction; a leaked one dies soon. */
+const VALID_SECONDS = 3600;
 
 /** ERC-2612 allowances by signature: one transaction less for each channel that is opened. */
 export class PermitSigner {
@@ -47,11 +47,11 @@ export class PermitSigner {
 
   /** A permit for the account's next permit nonce; undefined where the token takes none. */
   async sign(spender: Address, value: Wei): Promise<Permit | undefined> {
-    const { account, token, reader, privateKey, secp256k1, nowSeconds } = this.#options;
+    const { account, token, reader, privateKey, secp256k1, request } = this.#options;
     this.#domain ??= await this.#findDomain();
     if (this.#domain === null) return undefined;
     const nonce = await reader.read(token, tokenContract, 'nonces', [account]);
-    const deadline = BigInt(nowSeconds() + VALID_SECONDS);
+    const deadline = BigInt((await chainTime(request)) + VALID_SECONDS);
     const message = { owner: account, spender, value, nonce, deadline };
     const digest = TypedDataEncoder.hash(this.#domain, PERMIT_TYPES, message);
     const signature = signDigest(secp256k1, Buffer.from(digest.slice(2), 'hex'), privateKey);
