@@ -88,19 +88,25 @@ export interface Reachability {
   readonly since: number;
 }
 
+export interface OpenOptions {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+  /** Where the peer may be dialled, when the caller was told; else it is looked up. */
+  readonly addresses?: readonly string[];
+  /** True for small control protocols that may run through a relay while, or because, there is no direct connection. */
+  readonly allowRelayed?: boolean;
+}
+
 /** The peer-to-peer side of a node. */
 export interface Network {
   readonly peerId: PeerIdText;
   addresses(): readonly string[];
   peers(): readonly PeerView[];
   reachability(): Reachability;
+  /** Answers to this minor version and the older ones of its major. */
   serve(handler: ProtocolHandler): Promise<void>;
   /** Opens a conversation on a live, preferably direct connection; dials when there is none. */
-  open(
-    peer: PeerIdText,
-    protocol: string,
-    options: { readonly timeoutMs: number; readonly signal?: AbortSignal; readonly addresses?: readonly string[] },
-  ): Promise<Result<Conversation, NetworkError>>;
+  open(peer: PeerIdText, protocol: string, options: OpenOptions): Promise<Result<Conversation, NetworkError>>;
   /** Gossip. `kind` names the statement ('offer', ...). The payload is signed, sent, and verified on arrival. */
   publish(kind: string, payload: Uint8Array, ttlMs: number): Promise<Result<void, NetworkError>>;
   subscribe(kind: string, listener: (statement: VerifiedStatement) => void): () => void;

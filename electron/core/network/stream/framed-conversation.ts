@@ -39,6 +39,7 @@ export class FramedConversation implements Conversation {
   #frameStartedAt: number | undefined;
   #remoteEnded = false;
   #over = false;
+  #heardMs = 0;
 
   constructor(options: ConversationOptions) {
     this.remotePeer = options.remotePeer;
@@ -59,6 +60,11 @@ export class FramedConversation implements Conversation {
       frame: (kind, body) => this.#onFrame(kind, body),
     });
     this.#listen();
+  }
+
+  /** When bytes last arrived, by performance.now(). */
+  get heardMs(): number {
+    return this.#heardMs;
   }
 
   // Async by contract; the usual case answers without waiting for anything.
@@ -115,6 +121,7 @@ export class FramedConversation implements Conversation {
   }
 
   #onBytes(data: Uint8Array | Uint8ArrayList): void {
+    this.#heardMs = performance.now();
     this.#inbox.stir();
     const chunks = data instanceof Uint8Array ? [data] : data;
     for (const chunk of chunks) {
@@ -134,10 +141,9 @@ export class FramedConversation implements Conversation {
       this.#frameStartedAt = undefined;
       return;
     }
-    const now = performance.now();
-    this.#frameStartedAt ??= now;
+    this.#frameStartedAt ??= this.#heardMs;
     const { frameMs } = LIMITS.conversation;
-    if (now - this.#frameStartedAt > frameMs) this.#fail(timedOut('Receiving one frame', frameMs));
+    if (this.#heardMs - this.#frameStartedAt > frameMs) this.#fail(timedOut('Receiving one frame', frameMs));
   }
 
   #onFrame(kind: FrameKind, body: Uint8Array): NetworkError | undefined {
