@@ -169,7 +169,7 @@ async function writeNew(options: WalletOptions, secret: Secret): Promise<Result<
     if (await exists(options.file)) return err(alreadyThere(options.file));
     const passphrase = await options.passphrase();
     if (passphrase === undefined) return err(locked());
-    if ([...passphrase].length < MIN_PASSPHRASE_CHARACTERS) {
+    if (passphrase.length < MIN_PASSPHRASE_CHARACTERS) {
       return err(
         appError(
           'wallet.passphrase_too_short',
