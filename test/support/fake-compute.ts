@@ -25,6 +25,8 @@ export interface FakeComputeOptions {
   readonly placements?: readonly Placement[];
 }
 
+type ShardResult = Result<NamedTensors, ComputeError>;
+
 const fail = (code: ComputeErrorCode, message = `fake: ${code}`): ComputeError => appError(code, message);
 
 const keyOf = (placement: Placement) => `${placement.backend}:${placement.device}`;
@@ -64,17 +66,22 @@ export function createFakeCompute(options: FakeComputeOptions): Compute {
     const key = keyOf(how.placement);
     const running = killers.get(key) ?? new Set();
     killers.set(key, running);
+    const results: ShardResult[] = [];
+    const started = performance.now();
     return new Promise((resolve, reject) => {
+      const finish = () => resolve(ok({ results, computeMs: performance.now() - started }));
       const kill = (error: ComputeError) => {
         end.abort();
-        resolve(err(error));
+        if (results.length === 0) return resolve(err(error));
+        while (results.length < batch.length) results.push(err(error));
+        finish();
       };
       const onAbort = () => kill(fail('compute.killed'));
       const timer = setTimeout(() => kill(fail('compute.deadline')), how.deadlineMs);
       running.add(kill);
       how.signal?.addEventListener('abort', onAbort, { once: true });
-      runBatch(model, batch, how, end.signal)
-        .then((output) => resolve(ok(output)), reject)
+      runBatch(model, batch, how, end.signal, results)
+        .then(finish, reject)
         .finally(() => {
           clearTimeout(timer);
           running.delete(kill);
@@ -128,14 +135,13 @@ async function runBatch(
   batch: readonly NamedTensors[],
   how: RunOptions,
   signal: AbortSignal,
-): Promise<RunOutput> {
-  const started = performance.now();
-  const results: Result<NamedTensors, ComputeError>[] = [];
+  results: ShardResult[],
+): Promise<void> {
   for (const inputs of batch) {
-    if (signal.aborted) break;
-    results.push(await runOne(model, inputs, how, signal));
+    const result = await runOne(model, inputs, how, signal);
+    if (signal.aborted) return;
+    results.push(result);
   }
-  return { results, computeMs: performance.now() - started };
 }
 
 async function runOne(
@@ -143,7 +149,7 @@ async function runOne(
   inputs: NamedTensors,
   how: RunOptions,
   signal: AbortSignal,
-): Promise<Result<NamedTensors, ComputeError>> {
+): Promise<ShardResult> {
   if (!fits(model.info, inputs)) return err(fail('compute.input_invalid'));
   try {
     const outputs = await model.compute(inputs, signal);

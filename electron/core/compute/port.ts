@@ -51,7 +51,10 @@ export interface ModelInfo {
 
 export interface RunOptions {
   readonly placement: Placement;
-  /** For the whole batch, session creation included when the model is not loaded yet. SIGKILL at its end. */
+  /**
+   * For the whole batch, session creation included when the model is not loaded yet; SIGKILL at its end. Its clock starts
+   * when the batches before it on the same placement are done.
+   */
   readonly deadlineMs: number;
   readonly signal?: AbortSignal;
   /** Outputs above this many bytes a shard are refused with compute.output_too_large. */
@@ -83,6 +86,11 @@ export interface ComputeStatus {
 export interface Compute {
   /** Admission and load, without running. Errors say why a model is refused. */
   prepare(model: ModelSource, placement: Placement, signal?: AbortSignal): Promise<Result<ModelInfo, ComputeError>>;
+  /**
+   * Runs a batch. It errs as a whole when it ended (deadline, kill, stop) before any shard was answered, or when no shard can
+   * run at all (the model is refused, the device missing). Once a shard has been answered, what was done is never lost: the
+   * rest of the batch carries the error shard by shard. The inputs' bytes must stay unchanged until then.
+   */
   run(
     model: ModelSource,
     batch: readonly NamedTensors[],
