@@ -247,8 +247,8 @@ export const LIMITS = {
     /** A requester has few jobs open at once; more from one peer is a flood. */
     offersPerPeer: 16,
     addresses: 16,
-    /** Sealed statement within a control frame, with room for the frame's other fields. */
-    sealedBytes: 63 * KiB,
+    /** As statement.sealedBytes: a sealed statement travels in one control frame. */
+    sealedBytes: 56 * KiB,
     tensorsPerShard: 64,
     tensorRank: 8,
     tensorNameBytes: 256,

@@ -57,17 +57,26 @@ export class ProviderSession {
   readonly #network: Network;
   readonly #peer: PeerIdText;
   readonly #clock: Clock;
+  readonly #onFruitless: () => void;
   readonly #asked: Asked[] = [];
   /** Leaves that it said to have and then did not give. */
   readonly #refused = new Set<number>();
   #lastId = 0;
   #leaves = 0;
 
-  constructor(parts: { work: Work; network: Network; peer: PeerIdText; clock: Clock }) {
+  constructor(parts: {
+    readonly work: Work;
+    readonly network: Network;
+    readonly peer: PeerIdText;
+    readonly clock: Clock;
+    /** It waits for this provider to get what is missing: others would help. */
+    readonly onFruitless: () => void;
+  }) {
     this.#work = parts.work;
     this.#network = parts.network;
     this.#peer = parts.peer;
     this.#clock = parts.clock;
+    this.#onFruitless = parts.onFruitless;
   }
 
   /** Verified leaves that it brought. */
@@ -149,8 +158,9 @@ export class ProviderSession {
         fruitless = 0;
         continue;
       }
-      fruitless = queue.wants(has) ? 0 : fruitless + 1;
+      fruitless = queue.wants(this, has) ? 0 : fruitless + 1;
       if (fruitless > LIMITS.content.refreshes) return 'absent';
+      if (fruitless > 0) this.#onFruitless();
       // It may have more by now, and a word now and then keeps the conversation from being taken for dead.
       if (await this.#waitForWork(queue, has)) has = await this.#describe(conversation);
     }

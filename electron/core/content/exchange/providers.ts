@@ -67,10 +67,15 @@ export class Providers {
       sessions += 1;
     }
     if (sessions > 0) return;
-    if (this.#search === 'not begun') {
-      this.#search = 'running';
-      this.#run(this.#find());
-    } else if (this.#search === 'ended') this.#options.onExhausted();
+    if (this.#search === 'ended') this.#options.onExhausted();
+    else this.#seek();
+  }
+
+  /** Looks for others, once. */
+  #seek(): void {
+    if (this.#search !== 'not begun') return;
+    this.#search = 'running';
+    this.#run(this.#find());
   }
 
   #run(task: Promise<void>): void {
@@ -86,7 +91,7 @@ export class Providers {
     let failures = 0;
     while (!work.signal.aborted && failures < LIMITS.content.attemptsPerProvider) {
       if (failures > 0) await clock.sleep(retryMs(failures), work.signal);
-      const session = new ProviderSession({ work, network, peer, clock });
+      const session = new ProviderSession({ work, network, peer, clock, onFruitless: () => this.#seek() });
       const end = await session.run();
       logger?.debug({ cid: work.cid, peer, end, leaves: session.leaves }, 'provider session ended');
       if (end === 'banned') wrongSenders.add(work.cid, peer);

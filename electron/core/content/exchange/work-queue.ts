@@ -41,9 +41,10 @@ export class WorkQueue {
     return this.#done.full;
   }
 
-  /** Whether any of these leaves is still to come, from whomever. */
-  wants(has: Bitmap): boolean {
-    for (const index of this.#done.missing()) if (has.has(index)) return true;
+  /** Whether any of these leaves may yet become work for this owner: nobody's so far, or owed by others only. */
+  wants(owner: object, has: Bitmap): boolean {
+    if (this.#firstOpen(has) !== undefined) return true;
+    for (const [index, { owners }] of this.#assigned) if (has.has(index) && !owners.has(owner)) return true;
     return false;
   }
 

@@ -1,12 +1,11 @@
-import { createHash } from 'node:crypto';
+import { createCipheriv } from 'node:crypto';
 import { onTestFinished } from 'vitest';
 import { createContent } from '#core/content/create-content.ts';
 import type { ContentOptions } from '#core/content/create-content.ts';
 import type { Content } from '#core/content/port.ts';
 import type { Result } from '#shared/result.ts';
 import { MiB } from '#shared/units.ts';
-import { MemoryNet } from '#support/memory-network.ts';
-import type { MemoryPeer } from '#support/memory-network.ts';
+import type { MemoryNet, MemoryPeer } from '#support/memory-network.ts';
 import { tempDir } from '#support/temp-dir.ts';
 
 export function value<T>(result: Result<T, { readonly code: string; readonly message: string }>): T {
@@ -16,12 +15,8 @@ export function value<T>(result: Result<T, { readonly code: string; readonly mes
 
 /** Bytes that look random, the same for the same seed. */
 export function noise(bytes: number, seed = 1): Uint8Array {
-  const out = new Uint8Array(bytes);
-  for (let offset = 0, block = 0; offset < bytes; offset += 32, block += 1) {
-    const digest = createHash('sha256').update(`${seed}/${block}`).digest();
-    out.set(digest.subarray(0, Math.min(32, bytes - offset)), offset);
-  }
-  return out;
+  const cipher = createCipheriv('aes-256-ctr', Buffer.alloc(32, seed), Buffer.alloc(16));
+  return cipher.update(new Uint8Array(bytes));
 }
 
 export interface Node {
