@@ -126,7 +126,7 @@ const prelu: Rule = (node) => {
   return [{ dtype: node.sameDType(0, 1), dims: x.dims }];
 };
 
-/** Bounds that are not scalars would broadcast in no runtime; the output is the first input's shape. */
+/** The exponent may have another type; the base's counts. */
 const pow: Rule = (node) => [{ dtype: node.input(0).dtype, dims: broadcast(node, [0, 1]) }];
 
 const dropout: Rule = (node) => {

@@ -3,9 +3,7 @@ import {
   type ConvolutionLayer,
   type Network,
   type NetworkSize,
-  bestClass,
   featureCount,
-  forward,
   imageFeatures,
   randomLayers,
   readOut,
@@ -100,12 +98,4 @@ function step(weights: Float32Array, momentum: Float32Array, gradient: Float32Ar
     momentum[k] = moved;
     weights[k] = (weights[k] ?? 0) - rate * moved;
   }
-}
-
-/** Share of digits that the network names rightly. */
-export function accuracyOn(network: Network, digits: Digits): number {
-  const scores = forward(network, digits.images);
-  let correct = 0;
-  for (const [k, label] of digits.labels.entries()) if (bestClass(scores, k * CLASSES) === label) correct += 1;
-  return correct / digits.labels.length;
 }

@@ -3,7 +3,7 @@ import { Random } from './random.ts';
 
 /**
  * The practice classifier: two convolutions with fixed random filters, each rectified and pooled, then one trained
- * linear layer over what they see. Random filters are nearly as good as trained ones at this size (Saxe et al.,
+ * linear layer over what they see. It looks at every image VIEWS times, moved by a pixel, and adds up the scores. Random filters are nearly as good as trained ones at this size (Saxe et al.,
  * "On Random Weights and Unsupervised Feature Learning", ICML 2011), and leave a convex problem to fit.
  */
 export interface Network {
@@ -20,6 +20,19 @@ export interface ConvolutionLayer {
   readonly kernel: number;
   readonly filters: Float32Array;
   readonly bias: Float32Array;
+}
+
+/** One pixel up or down, left or right, and where it is. */
+const SHIFTS: readonly (readonly [dy: number, dx: number])[] = [-1, 0, 1].flatMap((dy) =>
+  [-1, 0, 1].map((dx) => [dy, dx] as const),
+);
+export const VIEWS = SHIFTS.length;
+
+/** A 3 x 3 filter for each view that moves the image: [VIEWS, 1, 3, 3]. */
+export function shiftFilters(): Float32Array {
+  const filters = new Float32Array(VIEWS * 9);
+  for (const [view, [dy, dx]] of SHIFTS.entries()) filters[view * 9 + (1 + dy) * 3 + (1 + dx)] = 1;
+  return filters;
 }
 
 /** Filters of each layer; kernels are 5 and 3 pixels wide, images are halved after each. */
@@ -128,8 +141,15 @@ export function forward(network: Network, images: Float32Array): Float32Array {
   const count = images.length / IMAGE_PIXELS;
   const logits = new Float32Array(count * CLASSES);
   for (let k = 0; k < count; k++) {
-    const features = imageFeatures(network.layers, images.subarray(k * IMAGE_PIXELS, (k + 1) * IMAGE_PIXELS));
-    logits.set(readOut(network.weights, network.bias, features), k * CLASSES);
+    const image = images.subarray(k * IMAGE_PIXELS, (k + 1) * IMAGE_PIXELS);
+    const sum = new Float64Array(CLASSES);
+    for (const [dy, dx] of SHIFTS) {
+      const view = new Float32Array(IMAGE_PIXELS);
+      addShifted(view, image, IMAGE_SIDE, dy, dx, 1);
+      const scores = readOut(network.weights, network.bias, imageFeatures(network.layers, view));
+      for (let label = 0; label < CLASSES; label++) sum[label] = (sum[label] ?? 0) + (scores[label] ?? 0);
+    }
+    logits.set(sum, k * CLASSES);
   }
   return logits;
 }

@@ -82,10 +82,9 @@ export function checkPractice(outputs: NamedTensors, labels: Uint8Array): Practi
   const values = new Float32Array(scores.bytes.slice().buffer);
   // A row with a NaN names nothing: comparisons with it are all false and would pass for class 0.
   const rowIsFinite = (row: number): boolean => values.subarray(row, row + CLASSES).every(Number.isFinite);
-  let correct = 0;
-  for (const [k, label] of labels.entries()) {
-    if (rowIsFinite(k * CLASSES) && bestClass(values, k * CLASSES) === label) correct += 1;
-  }
+  const correct = labels.reduce((count, label, k) => {
+    return rowIsFinite(k * CLASSES) && bestClass(values, k * CLASSES) === label ? count + 1 : count;
+  }, 0);
   return { correct, total };
 }
 
