@@ -18,6 +18,7 @@ export const SCRIPT = {
   twice: 673,
   crashAlways: 674,
   badReason: 675,
+  grow: 676,
 } as const;
 
 function act(channel: SyncChannel, seq: number, value: number): void {
@@ -27,6 +28,7 @@ function act(channel: SyncChannel, seq: number, value: number): void {
   };
   if (value === SCRIPT.crash || value === SCRIPT.crashAlways) process.abort();
   if (value === SCRIPT.hang) for (;;);
+  if (value === SCRIPT.grow) grow();
   if (value === SCRIPT.garbage) writeSync(3, Buffer.from('HTTP/1.1 200 OK\r\n\r\n'));
   else if (value === SCRIPT.wrongSeq) answer(1, [1], seq + 1);
   else if (value === SCRIPT.wrongDims) answer(1, [2]);
@@ -37,9 +39,21 @@ function act(channel: SyncChannel, seq: number, value: number): void {
     header.writeUInt32LE(0xff_ff_ff_f0, 12);
     writeSync(3, header);
   } else if (value === SCRIPT.badReason) {
-    channel.write(encodeResult({ seq, computeMicros: 0, outcome: { code: 'compute.run_failed', reason: 'a\u001b[2J\nb' } }));
+    channel.write(
+      encodeResult({ seq, computeMicros: 0, outcome: { code: 'compute.run_failed', reason: 'a\u001b[2J\nb' } }),
+    );
   } else answer(value * 2);
   if (value === SCRIPT.twice) answer(value * 2);
+}
+
+/** Takes 32 MiB every 10 ms, for as long as it lives. */
+function grow(): never {
+  const taken: Buffer[] = [];
+  const clock = new Int32Array(new SharedArrayBuffer(4));
+  for (;;) {
+    taken.push(Buffer.alloc(32 * 1024 * 1024, taken.length + 1));
+    Atomics.wait(clock, 0, 0, 10);
+  }
 }
 
 if (process.argv[1] === import.meta.filename) {

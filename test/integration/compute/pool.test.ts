@@ -148,6 +148,16 @@ describe('an executor that misbehaves', () => {
     expect(deaths).toEqual([]);
   });
 
+  it.skipIf(process.platform === 'win32')(
+    'that grows beyond its memory on a GPU, where the kernel sets no ceiling, is killed by the watchdog (needs /proc or ps)',
+    async () => {
+      const placement = { backend: 'webgpu', device: 0 } as const;
+      const under = slot({ files: scripted, placement, memoryBytes: 128 * MiB });
+      expect(await outcomes(under.run(request([1, SCRIPT.grow, 2])))).toEqual([2, 'compute.memory', 4]);
+      expect(deaths.map(({ reason }) => reason)).toEqual(['memory']);
+    },
+  );
+
   it('that is killed by somebody else in the middle of a batch is started again, and every shard answered', async () => {
     const under = slot({ files: scripted });
     await under.run(request([0]));
@@ -193,6 +203,8 @@ describe('a model that misbehaves in the real runtime', () => {
       expect(await outcomes(under.run(request([1], of(hungry, infoOf(hungry, [1], [1, 1])))))).toEqual([
         'compute.memory',
       ]);
+      // The allocation failed inside the executor, which lives on.
+      expect(deaths).toEqual([]);
       expect(await outcomes(under.run(request([2])))).toEqual([4]);
     },
   );
