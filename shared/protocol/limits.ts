@@ -229,8 +229,10 @@ export const LIMITS = {
     /** Exporters write module paths of some two hundred bytes. */
     nameBytes: 1 * KiB,
     rank: 8,
-    /** Elements of a constant that shape inference follows by value (shapes, axes, pads). */
-    constantElements: 4096,
+    /** Inputs, outputs or attributes of one node; a concatenation of hundreds is seen, of thousands not. */
+    nodeValues: 4096,
+    /** Elements of a constant that shape inference follows by value (shapes, axes, pads); a full model of such nodes stays within a second. */
+    constantElements: 128,
     /** Above it a size is arithmetic gone wrong, whatever its dtype. */
     dimSize: 2 ** 31 - 1,
     /** Any one value in the graph. */

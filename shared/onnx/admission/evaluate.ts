@@ -2,7 +2,7 @@ import { type Fact, checkFact, elements, factBytes } from '../shapes/fact.ts';
 import { RULES } from '../shapes/registry.ts';
 import { RuleContext } from '../shapes/rule-context.ts';
 import { refuse } from './errors.ts';
-import { PeakMemory } from './memory.ts';
+import { peakBytes } from './memory.ts';
 import type { Plan } from './plan.ts';
 
 export interface RunCaps {
@@ -20,7 +20,7 @@ export interface Evaluation {
 
 /**
  * Walks the graph once with the inputs' sizes as numbers: every size in it is then a number too, or the model
- * is refused. Work and memory are added up on the way and stop the walk at their caps.
+ * is refused. Work is added up on the way, memory counted at the end.
  */
 export function evaluate(plan: Plan, inputs: ReadonlyMap<string, Fact>, caps: RunCaps): Evaluation {
   const facts = new Map<string, Fact>(plan.constants);
@@ -28,10 +28,12 @@ export function evaluate(plan: Plan, inputs: ReadonlyMap<string, Fact>, caps: Ru
     checkFact(fact, `input ${name}`, caps);
     facts.set(name, fact);
   }
-  const memory = new PeakMemory(plan, caps.peakBytes);
-  for (const fact of inputs.values()) memory.hold(factBytes(fact));
+  const sizes = new Map<string, number>();
+  const scratch: number[] = [];
+  let inputBytes = 0;
+  for (const fact of inputs.values()) inputBytes += factBytes(fact);
   let flops = 0;
-  for (const [index, node] of plan.nodes.entries()) {
+  for (const node of plan.nodes) {
     const context = new RuleContext(
       node,
       plan.opset,
@@ -44,7 +46,7 @@ export function evaluate(plan: Plan, inputs: ReadonlyMap<string, Fact>, caps: Ru
       const fact = outputs[k] ?? context.invalid('it has too many outputs');
       checkFact(fact, `the output of ${context.label}`, caps);
       facts.set(name, fact);
-      memory.make(name, factBytes(fact));
+      sizes.set(name, factBytes(fact));
       touched += elements(fact.dims);
     }
     flops += context.flops + touched;
@@ -53,7 +55,18 @@ export function evaluate(plan: Plan, inputs: ReadonlyMap<string, Fact>, caps: Ru
         limit: caps.flops,
       });
     }
-    memory.run(index, context.scratchBytes);
+    scratch.push(context.scratchBytes);
   }
-  return { facts, peakBytes: memory.peakBytes, flops };
+  const peak = peakBytes(plan, { sizes, scratch, inputBytes });
+  if (peak > caps.peakBytes) {
+    refuse(
+      'admission.memory',
+      `one run of the model needs ${peak} bytes, more than ${caps.peakBytes} are free for it`,
+      {
+        bytes: peak,
+        limit: caps.peakBytes,
+      },
+    );
+  }
+  return { facts, peakBytes: peak, flops };
 }

@@ -1,77 +1,54 @@
-import { refuse } from './errors.ts';
 import type { Plan } from './plan.ts';
+
+/** What the walk over a graph learned about memory, in bytes. */
+export interface MemoryUse {
+  /** Of every value that a node makes. */
+  readonly sizes: ReadonlyMap<string, number>;
+  /** Of the kernels themselves while they run, by node. */
+  readonly scratch: readonly number[];
+  readonly inputBytes: number;
+}
 
 /**
  * Upper estimate of what one session needs at its worst moment: the file, the weights twice (the runtime keeps
  * a copy packed for its kernels), the inputs, and every intermediate value from the node that makes it to the last
  * that reads it. Values made from constants alone are folded into weights by the runtime and stay.
  */
-export class PeakMemory {
-  readonly #lastUse = new Map<string, number>();
-  readonly #sizes = new Map<string, number>();
-  readonly #expiring = new Map<number, string[]>();
-  readonly #constant: Set<string>;
-  readonly #plan: Plan;
-  readonly #limit: number;
-  #live: number;
-  peakBytes: number;
+export function peakBytes(plan: Plan, use: MemoryUse): number {
+  const always = plan.fileBytes + 2 * plan.parameterBytes + use.inputBytes;
+  const staying = stayingValues(plan);
+  let peak = always;
+  for (const order of plan.orders) peak = Math.max(peak, always + peakInOrder(plan, use, staying, order));
+  return peak;
+}
 
-  constructor(plan: Plan, limit: number) {
-    this.#plan = plan;
-    this.#limit = limit;
-    this.#constant = new Set(plan.constants.keys());
-    for (const [index, node] of plan.nodes.entries()) {
-      for (const name of [...node.inputs, ...node.outputs]) this.#lastUse.set(name, index);
-    }
-    for (const { name } of plan.outputs) this.#lastUse.delete(name);
-    for (const [name, index] of this.#lastUse) {
-      const names = this.#expiring.get(index);
-      if (names === undefined) this.#expiring.set(index, [name]);
-      else names.push(name);
-    }
-    this.#live = plan.fileBytes + 2 * plan.parameterBytes;
-    this.peakBytes = this.#live;
-    this.#check();
+function peakInOrder(plan: Plan, use: MemoryUse, staying: ReadonlySet<string>, order: readonly number[]): number {
+  const lastUse = new Map<string, number>();
+  for (const [at, index] of order.entries()) {
+    const node = plan.nodes[index];
+    for (const name of node?.inputs ?? []) lastUse.set(name, at);
+    for (const name of node?.outputs ?? []) lastUse.set(name, at);
   }
-
-  /** Memory that stays for the whole run. */
-  hold(bytes: number): void {
-    this.#live += bytes;
-    this.#rise(0);
-  }
-
-  /** A node's output comes to life. */
-  make(name: string, bytes: number): void {
-    this.#sizes.set(name, bytes);
-    this.#live += bytes;
-  }
-
-  /** Node `index` runs with scratch memory of its own; what it was the last to read is free afterwards. */
-  run(index: number, scratchBytes: number): void {
-    this.#rise(scratchBytes);
-    const node = this.#plan.nodes[index];
-    if (node !== undefined && node.inputs.every((name) => name === '' || this.#constant.has(name))) {
-      for (const name of node.outputs) this.#constant.add(name);
-    }
-    for (const name of this.#expiring.get(index) ?? []) {
-      if (!this.#constant.has(name)) this.#live -= this.#sizes.get(name) ?? 0;
+  let live = 0;
+  let peak = 0;
+  for (const [at, index] of order.entries()) {
+    const node = plan.nodes[index];
+    for (const name of node?.outputs ?? []) live += use.sizes.get(name) ?? 0;
+    peak = Math.max(peak, live + (use.scratch[index] ?? 0));
+    for (const name of new Set([...(node?.inputs ?? []), ...(node?.outputs ?? [])])) {
+      if (lastUse.get(name) === at && !staying.has(name)) live -= use.sizes.get(name) ?? 0;
     }
   }
+  return peak;
+}
 
-  #rise(scratchBytes: number): void {
-    this.peakBytes = Math.max(this.peakBytes, this.#live + scratchBytes);
-    this.#check();
+/** Outputs of the graph, and what is made from constants alone. */
+function stayingValues(plan: Plan): ReadonlySet<string> {
+  const constant = new Set(plan.constants.keys());
+  for (const node of plan.nodes) {
+    if (!node.inputs.every((name) => name === '' || constant.has(name))) continue;
+    for (const name of node.outputs) constant.add(name);
   }
-
-  #check(): void {
-    if (this.peakBytes <= this.#limit) return;
-    refuse(
-      'admission.memory',
-      `one run of the model needs ${this.peakBytes} bytes, more than ${this.#limit} are free for it`,
-      {
-        bytes: this.peakBytes,
-        limit: this.#limit,
-      },
-    );
-  }
+  for (const { name } of plan.outputs) constant.add(name);
+  return constant;
 }

@@ -6,6 +6,7 @@ import type { Attribute, DimProto, Model, ValueInfo } from '../proto/types.ts';
 import type { Fact } from '../shapes/fact.ts';
 import type { PlanAttribute, PlanNode } from '../shapes/rule-context.ts';
 import { refuse } from './errors.ts';
+import { executionOrders } from './orders.ts';
 import { checkHeader, checkNames, checkOperators } from './structure.ts';
 import { storedTensor } from './tensors.ts';
 
@@ -23,6 +24,8 @@ export interface DeclaredValue {
 export interface Plan {
   readonly opset: number;
   readonly nodes: readonly PlanNode[];
+  /** Orders in which the nodes may run. */
+  readonly orders: readonly (readonly number[])[];
   readonly inputs: readonly DeclaredValue[];
   /** Unknown rank: dims undefined. Types are the graph's own, declared ones are compared. */
   readonly outputs: readonly { readonly name: string; readonly declared: ValueInfo }[];
@@ -57,6 +60,10 @@ export function planOf(model: Model, fileBytes: number): Plan {
   return {
     opset,
     nodes,
+    orders: executionOrders(
+      nodes,
+      graph.outputs.map(({ name }) => name),
+    ),
     inputs: graph.inputs.filter(({ name }) => !constants.has(name)).map(declaredInput),
     outputs: graph.outputs.map((declared) => ({ name: declared.name, declared })),
     constants,

@@ -59,6 +59,12 @@ export function checkOperators(graph: Graph): void {
     }
     if (!RULES.has(node.opType))
       refuse('admission.unknown_op', `${label} is not an operator that runs here`, { op: node.opType });
+    for (const list of [node.inputs, node.outputs, node.attributes]) {
+      if (list.length <= LIMITS.onnx.nodeValues) continue;
+      refuse('admission.too_complex', `${label} has ${list.length} inputs, outputs or attributes`, {
+        count: list.length,
+      });
+    }
     checkAttributes(node, label);
   }
 }

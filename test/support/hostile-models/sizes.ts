@@ -47,6 +47,17 @@ export function sizes(): readonly HostileModel[] {
     hostile('MatMul over 1.6 GB', 'admission.tensor_too_large', expanded(20_000, node('MatMul', ['a', 'a'], ['y']))),
     hostile('MatMul that spins for minutes', 'admission.compute', expanded(9000, node('MatMul', ['a', 'a'], ['y']))),
     hostile('many values alive at once', 'admission.memory', manyAlive()),
+    hostile('cheap as written, everything alive when run from its output', 'admission.memory', dearDepthFirst()),
+    hostile(
+      'size from integers that wrap around',
+      'admission.dynamic_shape',
+      computedSize('int32', 65_536, 65_537, 'Mul'),
+    ),
+    hostile(
+      'size from integers that doubles cannot tell apart',
+      'admission.dynamic_shape',
+      computedSize('int64', 2 ** 53, 1, 'Add'),
+    ),
     hostile(
       'Expand by a running value',
       'admission.dynamic_shape',
@@ -103,6 +114,37 @@ function manyAlive(): Uint8Array {
     initializers: [int64s('s', [7000, 7000])],
     inputs: x1,
     outputs: [valueInfo('y', [1, 1])],
+  });
+}
+
+/** Twelve values of 98 MB, each read by the next step of a chain: depth first, all are made before the chain begins. */
+function dearDepthFirst(): Uint8Array {
+  const steps = Array.from({ length: 12 }, (_, k) => [
+    node('Expand', ['x', 's'], [`v${k}`]),
+    node('Max', [`v${k}`, k === 0 ? 'x' : `r${k - 1}`], [`m${k}`]),
+    node('ReduceMax', [`m${k}`], [`r${k}`]),
+  ]);
+  return model({
+    nodes: steps.flat(),
+    initializers: [int64s('s', [4950, 4950])],
+    inputs: x1,
+    outputs: [valueInfo('r11', undefined)],
+  });
+}
+
+/** A constant computed from two others and used as a size. */
+function computedSize(dtype: 'int32' | 'int64', a: number, b: number, opType: string): Uint8Array {
+  const scalar = (name: string, value: number) =>
+    dtype === 'int64' ? int64s(name, [value]) : rawTensor(name, 'int32', [1], Int32Array.of(value));
+  return model({
+    nodes: [
+      node(opType, ['a', 'b'], ['c']),
+      node('Cast', ['c'], ['s'], [int('to', 7)]),
+      node('Expand', ['x', 's'], ['y']),
+    ],
+    initializers: [scalar('a', a), scalar('b', b)],
+    inputs: x1,
+    outputs: [valueInfo('y', ['n'])],
   });
 }
 

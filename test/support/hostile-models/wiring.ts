@@ -41,6 +41,17 @@ export function wiring(): readonly HostileModel[] {
       'admission.too_complex',
       around(node('Neg', ['x'], ['y'], [{ name: 'n', type: 'ints', value: Array.from({ length: 600_000 }, () => 0) }])),
     ),
+    hostile(
+      'node of 200 000 inputs',
+      'admission.too_complex',
+      around(
+        node(
+          'Sum',
+          Array.from({ length: 200_000 }, () => 'x'),
+          ['y'],
+        ),
+      ),
+    ),
     hostile('name of 4 kB', 'admission.name_too_long', around(node('Neg', ['x'], ['z'.repeat(4096)]))),
     hostile(
       'attribute given twice',

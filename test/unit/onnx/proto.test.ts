@@ -52,6 +52,16 @@ describe('the wire format', () => {
     expect(() => reader.int32()).toThrow('admission.malformed');
   });
 
+  it('refuses a number of more than 64 bits', () => {
+    const tenBytes = (last: number) =>
+      new WireReader(Uint8Array.of(8, ...Array.from({ length: 9 }, () => 0xff), last), budget());
+    const [longest, tooLong] = [tenBytes(1), tenBytes(2)];
+    longest.next();
+    tooLong.next();
+    expect(longest.int64()).toBe(-1);
+    expect(() => tooLong.int64()).toThrow('admission.malformed');
+  });
+
   it('reads lists packed and unpacked', () => {
     const packed = new WireReader(Uint8Array.of(0x0a, 3, 1, 0x80, 1), budget());
     const single = new WireReader(Uint8Array.of(0x08, 1, 0x08, 0x80, 1), budget());
