@@ -201,7 +201,10 @@ class Host implements Network {
         this.#reachability.update();
       });
     }
-    this.#node.addEventListener('self:peer:update', () => this.#reachability.update());
+    // A place at a relay comes and goes as a listening address; the peer update follows late, or not at all.
+    for (const event of ['self:peer:update', 'transport:listening', 'transport:close'] as const) {
+      this.#node.addEventListener(event, () => this.#reachability.update());
+    }
     if (this.#options.role === 'relay') this.#gossip.carryForOthers();
     this.#monitor.start();
     this.#redialer.start();

@@ -49,7 +49,7 @@ const net = LIMITS.network;
 /** A started libp2p node with every limit set on purpose; throws what libp2p throws. */
 export async function startNode(options: NodeOptions): Promise<Node> {
   const services = { ...sharedServices(options), ...(await roleServices(options)) };
-  const node = (await createLibp2p({
+  const node = await createLibp2p({
     privateKey: options.key.libp2p,
     nodeInfo: { name: 'hearth', version: '1', userAgent: 'hearth/1' },
     addresses: { listen: [...options.listen], announce: [...options.announce] },
@@ -81,9 +81,8 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     connectionMonitor: { enabled: false },
     // libp2p logs through the DEBUG variable only; what matters is logged by this part.
     services: services as NonNullable<Libp2pOptions['services']>,
-  })) as unknown as Node;
-  if (options.role === 'relay') await node.services.dht.setMode('server', { force: true });
-  return node;
+  });
+  return node as unknown as Node;
 }
 
 async function transports(options: NodeOptions): Promise<Transports> {
@@ -106,6 +105,8 @@ function sharedServices(options: NodeOptions): ServiceFactories {
     ping: ping(),
     dht: kadDHT({
       protocol: DHT_PROTOCOL,
+      // A home becomes a server by itself once a public address of it is verified; a relay always is one.
+      ...(options.role === 'relay' ? { clientMode: false } : {}),
       peerInfoMapper: options.sharePrivate ? passthroughMapper : removePrivateAddressesMapper,
       maxInboundStreams: net.streamsPerProtocol,
       maxOutboundStreams: net.streamsPerProtocol,
