@@ -24,6 +24,11 @@ export function layoutBytes(layout: TensorLayout): number {
   return layout.tensors.reduce((sum, spec) => sum + elementCount(spec.dims) * DTYPE_BYTES[spec.dtype], 0);
 }
 
+/** Payload bytes of several shards together. */
+export function payloadBytes(layouts: readonly TensorLayout[]): number {
+  return layouts.reduce((sum, layout) => sum + layoutBytes(layout), 0);
+}
+
 /** Refuses a stranger's layout with unordered or repeated names, or more than `maxBytes` a shard. */
 export function checkLayout(layout: TensorLayout, maxBytes: number): Result<void, AppError<'work.message_invalid'>> {
   let last: string | undefined;

@@ -55,7 +55,7 @@ export class ProviderMoney {
     this.db = db;
   }
 
-  /** Takes in or refreshes what the chain says of a channel. A new one starts owing what is settled already. */
+  /** Takes in or refreshes what the chain says of a channel. A new one starts owing what is settled already; later settlements come as rows of their own. */
   saveChannel(channel: Channel, requester: PeerIdText, now: number): Result<void, LedgerError> {
     const known = this.channel(channel.channelId);
     const moves: Move<'channel'>[] =
@@ -64,8 +64,7 @@ export class ProviderMoney {
       this.db.run(
         `INSERT INTO channels (channel_id, requester, state, payer, signer, deposit_wei, settled_wei, implied_wei, close_at, updated_at)
          VALUES (?, ?, 'open', ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT (channel_id) DO UPDATE SET deposit_wei = excluded.deposit_wei, settled_wei = excluded.settled_wei,
-           signer = excluded.signer, close_at = excluded.close_at, updated_at = excluded.updated_at`,
+         ON CONFLICT (channel_id) DO UPDATE SET deposit_wei = excluded.deposit_wei, signer = excluded.signer, close_at = excluded.close_at, updated_at = excluded.updated_at`,
         channel.channelId,
         requester,
         channel.payer,
