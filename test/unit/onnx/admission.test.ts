@@ -42,16 +42,18 @@ describe('admission of hostile models', () => {
     expect(silent.map(({ name }) => name)).toEqual([]);
   });
 
-  it('takes at most 50 ms for the slowest of them, the best of three tries', () => {
-    const slowest = hostileModels().map(({ bytes, name }) => {
-      const tries = [0, 1, 2].map(() => {
-        const started = performance.now();
+  it('takes at most 50 ms of processor time for the slowest of them, the best of five tries', () => {
+    const slow = hostileModels().flatMap(({ bytes, name }) => {
+      let best = Infinity;
+      for (let attempt = 0; attempt < 5 && best > 50; attempt++) {
+        const before = process.threadCpuUsage();
         admitModel(bytes);
-        return performance.now() - started;
-      });
-      return { name, ms: Math.min(...tries) };
+        const { user, system } = process.threadCpuUsage(before);
+        best = Math.min(best, (user + system) / 1000);
+      }
+      return best > 50 ? [{ name, best }] : [];
     });
-    expect(slowest.filter(({ ms }) => ms > 50)).toEqual([]);
+    expect(slow).toEqual([]);
   });
 
   it('keeps no memory that a file only announces', () => {
