@@ -208,6 +208,17 @@ export const LIMITS = {
     openFiles: 256,
     processes: 512,
   },
+  /** .npy, .npz and raw tensors given by users; how many bytes in all is up to who reads them. */
+  tensorFile: {
+    /** NumPy's own default for what it evaluates is 10,000; ours is only parsed. */
+    headerBytes: 64 * KiB,
+    /** As for tensors on the wire. */
+    rank: 8,
+    entries: 256,
+    nameBytes: 256,
+    /** Deflated bytes taken at a time: they grow a thousandfold at most, so this bounds what a bomb can cost. */
+    inflateStepBytes: 4 * KiB,
+  },
   shard: {
     inputBytes: 64 * MiB,
     outputBytes: 64 * MiB,
