@@ -3,6 +3,8 @@ import { LIMITS } from '#shared/protocol/limits.ts';
 import { Bitmap } from '#shared/protocol/content/bitmap.ts';
 import { MiB } from '#shared/units.ts';
 import { MemoryNet } from '#support/memory-network.ts';
+import { nodeFiles } from '#core/content/disk/files.ts';
+import type { Files } from '#core/content/disk/files.ts';
 import { FaultyFiles } from './parts/faulty-files.ts';
 import { contentNode, noise, value } from './parts/rig.ts';
 import { allLeaves, made, scriptedProvider } from './parts/scripted-provider.ts';
@@ -215,6 +217,69 @@ describe('a fetch', () => {
     value(await node.content.fetch(content.cid, { from: [forgetful.peerId, other.peerId], maxBytes }));
     expect(fromForgetful.filter((index) => index === 1)).toEqual([1]);
     expect(node.peer.reported).toEqual([]);
+  });
+});
+
+describe('a fetch whose provider has given all it has', () => {
+  const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+  it('does not ask it again for a leaf that it said to have and refused', async () => {
+    const net = new MemoryNet();
+    const content = await made(noise(2 * MiB));
+    const clock = new TestClock();
+    const provider = net.peer('a');
+    const asked = await scriptedProvider(provider, content, {
+      leaf: (index) => (index === 1 ? 'fault' : undefined),
+    });
+    const node = await contentNode(net, 'c', { clock });
+    const state = { over: false };
+    const fetching = node.content.fetch(content.cid, { from: [provider.peerId], maxBytes });
+    void fetching.finally(() => (state.over = true));
+    while (!state.over) {
+      clock.advance(LIMITS.content.refreshMs);
+      await tick();
+    }
+    expect(await fetching).toMatchObject({ error: { code: 'content.no_provider', data: { doneBytes: MiB } } });
+    expect(asked).toEqual([0, 1]);
+  });
+
+  it('is not given up while the last of it is on its way to the disk', async () => {
+    const net = new MemoryNet();
+    const content = await made(noise(2 * MiB));
+    const clock = new TestClock();
+    const provider = net.peer('a');
+    await scriptedProvider(provider, content);
+    const [writing, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const slow: Files = {
+      ...nodeFiles,
+      async open(file, mode) {
+        const opened = await nodeFiles.open(file, mode);
+        return {
+          async write(bytes: Uint8Array, position: number) {
+            if (position === MiB) {
+              writing.resolve();
+              await goOn.promise;
+            }
+            return opened.write(bytes, position);
+          },
+          read: (into: Uint8Array, position: number) => opened.read(into, position),
+          truncate: (size: number) => opened.truncate(size),
+          size: () => opened.size(),
+          sync: () => opened.sync(),
+          close: () => opened.close(),
+        };
+      },
+    };
+    const node = await contentNode(net, 'c', { clock, files: slow });
+    const fetching = node.content.fetch(content.cid, { from: [provider.peerId], maxBytes });
+    await writing.promise;
+    // Long enough for the provider to be let go and for the search for others to end.
+    for (let index = 0; index <= LIMITS.content.refreshes * 10; index += 1) {
+      clock.advance(LIMITS.content.refreshMs);
+      await tick();
+    }
+    goOn.resolve();
+    value(await fetching);
   });
 });
 
