@@ -13,7 +13,13 @@ export interface Metrics {
   readonly executorRestarts: Gauge;
 }
 
-export function createMetrics(): Metrics {
+/** Figures that are read at the moment somebody asks for them. */
+export interface Gathered {
+  peers(): number;
+  executorRestarts(): number;
+}
+
+export function createMetrics(gathered: Gathered = { peers: () => 0, executorRestarts: () => 0 }): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -54,11 +60,21 @@ export function createMetrics(): Metrics {
       labelNames: ['direction'],
       registers,
     }),
-    peers: new Gauge({ name: 'hearth_peers', help: 'Connected peers', registers }),
+    peers: new Gauge({
+      name: 'hearth_peers',
+      help: 'Connected peers',
+      registers,
+      collect() {
+        this.set(gathered.peers());
+      },
+    }),
     executorRestarts: new Gauge({
       name: 'hearth_executor_restarts',
       help: 'Executor processes restarted since the agent started',
       registers,
+      collect() {
+        this.set(gathered.executorRestarts());
+      },
     }),
   };
 }
