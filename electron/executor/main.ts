@@ -4,7 +4,7 @@ import { checkDenials } from './check-denials.ts';
 import { describeAdapter } from './describe-adapter.ts';
 import { lockDown } from './lock-down.ts';
 import { serve } from './serve.ts';
-import { SyncChannel } from './sync-channel.ts';
+import { ExecutorChannel } from './executor-channel.ts';
 
 /**
  * Entry of the sandboxed process that runs shards. The pool starts it, one per backend and device, with a pipe on
@@ -44,7 +44,7 @@ if (values.check !== undefined) {
     device: Number(values.device),
     threads: Number(values.threads),
   };
-  await serve(new SyncChannel(3), ort, settings);
+  await serve(new ExecutorChannel(3), ort, settings);
   // Not left to the event loop: a runtime's thread pool must not outlive the agent.
   process.exit(0);
 }

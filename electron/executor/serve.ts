@@ -13,10 +13,10 @@ import {
 import { WireFault } from '#core/compute/wire/fields.ts';
 import type { Frame } from '#core/compute/wire/frame.ts';
 import { loadSession, type LoadedSession, type RuntimeSettings } from './runtime.ts';
-import type { SyncChannel } from './sync-channel.ts';
+import type { ExecutorChannel } from './executor-channel.ts';
 
 /** Answers every request in the order of its arrival until the agent closes the pipe. */
-export async function serve(channel: SyncChannel, ort: typeof Ort, settings: RuntimeSettings): Promise<void> {
+export async function serve(channel: ExecutorChannel, ort: typeof Ort, settings: RuntimeSettings): Promise<void> {
   const sessions = new Map<number, LoadedSession>();
   channel.write(encodeReady(ort.env.versions.node ?? 'unknown'));
   for (let frame = channel.read(); frame !== undefined; frame = channel.read()) {

@@ -5,7 +5,7 @@ import type { ModelInfo, ModelSource } from '#core/compute/port.ts';
 import { encodeGraph } from '#shared/onnx/proto/write-model.ts';
 import type { NamedTensors } from '#shared/model/tensor.ts';
 import { sha256Hex } from '#shared/units.ts';
-import { graph, graphAttribute, int64s, model, node, rawTensor, valueInfo } from './onnx-models.ts';
+import { graph, graphAttribute, int, int64s, model, node, rawTensor, valueInfo } from './onnx-models.ts';
 import { f32 } from './tensors.ts';
 
 export const repositoryRoot = path.resolve(import.meta.dirname, '../..');
@@ -34,6 +34,20 @@ export function workModel(products = 400): Uint8Array {
     ],
     inputs: [valueInfo('x', ['n', 'n'])],
     outputs: [valueInfo('y', ['n', 'n'])],
+  });
+}
+
+/** `workModel` whose output is one number per row: much in, little out, as most inference. */
+export function scoringModel(products: number): Uint8Array {
+  const names = Array.from({ length: products }, (_, k) => `p${k}`);
+  return model({
+    nodes: [
+      ...names.map((name, k) => node('MatMul', [k === 0 ? 'x' : `p${k - 1}`, 'x'], [name])),
+      node('ReduceSum', [`p${products - 1}`, 'axes'], ['y'], [int('keepdims', 0)]),
+    ],
+    initializers: [int64s('axes', [1])],
+    inputs: [valueInfo('x', ['n', 'n'])],
+    outputs: [valueInfo('y', ['n'])],
   });
 }
 

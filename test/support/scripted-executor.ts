@@ -1,7 +1,6 @@
-import { writeSync } from 'node:fs';
 import { encodeFrame, KIND } from '#core/compute/wire/frame.ts';
 import { decodeLoad, decodeRun, encodeLoaded, encodeReady, encodeResult } from '#core/compute/wire/messages.ts';
-import { SyncChannel } from '../../electron/executor/sync-channel.ts';
+import { ExecutorChannel } from '../../electron/executor/executor-channel.ts';
 
 /**
  * Stands in for the real executor's process: speaks the pipe's protocol over a model x -> y, both float32 [1], and does
@@ -21,7 +20,7 @@ export const SCRIPT = {
   grow: 676,
 } as const;
 
-function act(channel: SyncChannel, seq: number, value: number): void {
+function act(channel: ExecutorChannel, seq: number, value: number): void {
   const answer = (number: number, dims: readonly number[] = [1], at = seq) => {
     const bytes = new Uint8Array(Float32Array.from({ length: dims[0] ?? 1 }, () => number).buffer);
     channel.write(encodeResult({ seq: at, computeMicros: 1, outcome: [{ dtype: 'float32', dims, bytes }] }));
@@ -29,7 +28,7 @@ function act(channel: SyncChannel, seq: number, value: number): void {
   if (value === SCRIPT.crash || value === SCRIPT.crashAlways) process.abort();
   if (value === SCRIPT.hang) for (;;);
   if (value === SCRIPT.grow) grow();
-  if (value === SCRIPT.garbage) writeSync(3, Buffer.from('HTTP/1.1 200 OK\r\n\r\n'));
+  if (value === SCRIPT.garbage) channel.write([Buffer.from('HTTP/1.1 200 OK\r\n\r\n')]);
   else if (value === SCRIPT.wrongSeq) answer(1, [1], seq + 1);
   else if (value === SCRIPT.wrongDims) answer(1, [2]);
   else if (value === SCRIPT.oversize) answer(1, [1_000_000]);
@@ -37,7 +36,7 @@ function act(channel: SyncChannel, seq: number, value: number): void {
     const [start] = encodeFrame(KIND.result, Buffer.alloc(0), []);
     const header = Buffer.from(start ?? []);
     header.writeUInt32LE(0xff_ff_ff_f0, 12);
-    writeSync(3, header);
+    channel.write([header]);
   } else if (value === SCRIPT.badReason) {
     channel.write(
       encodeResult({ seq, computeMicros: 0, outcome: { code: 'compute.run_failed', reason: 'a\u001b[2J\nb' } }),
@@ -57,7 +56,7 @@ function grow(): never {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const channel = new SyncChannel(3);
+  const channel = new ExecutorChannel(3);
   channel.write(encodeReady('scripted'));
   for (let frame = channel.read(); frame !== undefined; frame = channel.read()) {
     if (frame.kind === KIND.load) {

@@ -154,7 +154,7 @@ describe('an executor that misbehaves', () => {
       const placement = { backend: 'webgpu', device: 0 } as const;
       const under = slot({ files: scripted, placement, memoryBytes: 128 * MiB });
       expect(await outcomes(under.run(request([1, SCRIPT.grow, 2])))).toEqual([2, 'compute.memory', 4]);
-      expect(deaths.map(({ reason }) => reason)).toEqual(['memory']);
+      expect(deaths.map(({ reason }) => reason)).toEqual(['memory', 'memory']);
     },
   );
 

@@ -6,7 +6,7 @@ export interface Shard {
   readonly batch: Batch;
   readonly index: number;
   readonly inputs: NamedTensors;
-  /** It was running when its executor died; it runs once more, alone. */
+  /** It was in the hands of an executor that died: it runs once more, alone. */
   suspected: boolean;
 }
 

@@ -25,8 +25,8 @@ const WISHED: ReadonlySet<EndReason> = new Set(['release', 'idle', 'stop']);
 
 /**
  * The executor of one placement through all its lives. Batches wait in line; their shards are sent ahead into a small
- * window, so that the executor never waits for us, and come back in order. When it dies, the oldest unanswered shard was
- * running: it runs once more, alone, and the rest goes on.
+ * window, so that the executor never waits for us, and come back in order. When it dies, each shard that was in its hands
+ * runs once more, alone: that finds the one that kills it, and costs the others nothing.
  */
 export class ExecutorSlot {
   readonly settings: SlotSettings;
@@ -294,17 +294,17 @@ export class ExecutorSlot {
     const lost = this.#inFlight;
     this.#inFlight = [];
     this.#bytesInFlight = 0;
-    if (DEATHS.has(end.reason)) this.#onDeath(end, lost[0]);
+    if (DEATHS.has(end.reason)) this.#onDeath(end, lost);
     // From the last to the first, each to the front: their order is what it was.
     for (const shard of lost.toReversed()) shard.batch.takeBack(shard);
     this.#advance();
   }
 
-  #onDeath(end: ExecutorEnd, suspect: Shard | undefined): void {
+  #onDeath(end: ExecutorEnd, lost: readonly Shard[]): void {
     this.#deathsInARow += 1;
     this.settings.onDeath?.(end);
     if (this.#starting) this.#onFailedStart(end);
-    else if (suspect !== undefined) this.#blame(suspect, end);
+    else if (lost[0] !== undefined) this.#blame(lost[0], lost, end);
     else if (this.#loading !== undefined) this.#blameLoad(this.#loading, end);
   }
 
@@ -316,16 +316,17 @@ export class ExecutorSlot {
     for (const batch of this.#queue) batch.endWith(error);
   }
 
-  #blame(shard: Shard, end: ExecutorEnd): void {
-    const { batch } = shard;
+  /** A shard that ran alone did it. Otherwise any of those in flight may have: each runs once more, alone. */
+  #blame(first: Shard, lost: readonly Shard[], end: ExecutorEnd): void {
+    const { batch } = first;
     const { placement, memoryBytes } = this.settings;
     batch.crashes += 1;
-    if (end.reason === 'memory') {
-      batch.settle(shard, err(computeErrors.memory(memoryBytes)), 0);
-    } else if (shard.suspected) {
-      batch.settle(shard, err(computeErrors.crashed(placement, causeOf(end))), 0);
+    if (first.suspected) {
+      const error =
+        end.reason === 'memory' ? computeErrors.memory(memoryBytes) : computeErrors.crashed(placement, causeOf(end));
+      batch.settle(first, err(error), 0);
     }
-    shard.suspected = true;
+    for (const shard of lost) shard.suspected = true;
     if (batch.crashes > LIMITS.compute.crashesPerBatch) batch.endWith(computeErrors.crashed(placement, causeOf(end)));
   }
 

@@ -97,7 +97,8 @@ export class FrameParser {
     this.#header = decodeHeader(this.#start, this.#maxBodyBytes(kind));
     const headSpace = aligned(this.#header.headBytes);
     this.#start = Buffer.allocUnsafe(Math.max(headSpace, FRAME.headerBytes));
-    this.#body = new Uint8Array(this.#header.bodyBytes);
+    // Not cleared first: it is handed on only when it has been filled.
+    this.#body = new Uint8Array(Buffer.allocUnsafeSlow(this.#header.bodyBytes).buffer);
     this.#filled = 0;
   }
 
