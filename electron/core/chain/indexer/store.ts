@@ -15,7 +15,6 @@ const SCHEMA = `
     channel_id TEXT NOT NULL, payer TEXT NOT NULL, payee TEXT NOT NULL, signer TEXT NOT NULL,
     deposit TEXT NOT NULL, challenge_seconds INTEGER NOT NULL,
     PRIMARY KEY (block, log_index)) WITHOUT ROWID, STRICT;
-  CREATE UNIQUE INDEX IF NOT EXISTS chain_opened_channel ON chain_opened (channel_id);
   CREATE TABLE IF NOT EXISTS chain_topped_up (
     block INTEGER NOT NULL, log_index INTEGER NOT NULL, tx TEXT NOT NULL, time INTEGER NOT NULL,
     channel_id TEXT NOT NULL, deposit TEXT NOT NULL,
@@ -24,11 +23,6 @@ const SCHEMA = `
     block INTEGER NOT NULL, log_index INTEGER NOT NULL, tx TEXT NOT NULL, time INTEGER NOT NULL,
     channel_id TEXT NOT NULL, payee TEXT NOT NULL, paid TEXT NOT NULL, cumulative TEXT NOT NULL,
     PRIMARY KEY (block, log_index)) WITHOUT ROWID, STRICT;
-  CREATE INDEX IF NOT EXISTS chain_settled_payee ON chain_settled (payee, block);
-  CREATE INDEX IF NOT EXISTS chain_settled_channel ON chain_settled (channel_id, block);
-  CREATE INDEX IF NOT EXISTS chain_topped_up_channel ON chain_topped_up (channel_id, block);
-  CREATE INDEX IF NOT EXISTS chain_close_requested_channel ON chain_close_requested (channel_id);
-  CREATE INDEX IF NOT EXISTS chain_closed_channel ON chain_closed (channel_id);
   CREATE TABLE IF NOT EXISTS chain_close_requested (
     block INTEGER NOT NULL, log_index INTEGER NOT NULL, tx TEXT NOT NULL, time INTEGER NOT NULL,
     channel_id TEXT NOT NULL, close_at INTEGER NOT NULL,
@@ -54,6 +48,12 @@ const SCHEMA = `
     block INTEGER NOT NULL, log_index INTEGER NOT NULL, tx TEXT NOT NULL, time INTEGER NOT NULL,
     agent_id TEXT NOT NULL, client TEXT NOT NULL, feedback_index TEXT NOT NULL,
     PRIMARY KEY (block, log_index)) WITHOUT ROWID, STRICT;
+  CREATE UNIQUE INDEX IF NOT EXISTS chain_opened_channel ON chain_opened (channel_id);
+  CREATE INDEX IF NOT EXISTS chain_settled_payee ON chain_settled (payee, block);
+  CREATE INDEX IF NOT EXISTS chain_settled_channel ON chain_settled (channel_id, block);
+  CREATE INDEX IF NOT EXISTS chain_topped_up_channel ON chain_topped_up (channel_id, block);
+  CREATE INDEX IF NOT EXISTS chain_close_requested_channel ON chain_close_requested (channel_id);
+  CREATE INDEX IF NOT EXISTS chain_closed_channel ON chain_closed (channel_id);
   CREATE INDEX IF NOT EXISTS chain_feedback_revoked_entry ON chain_feedback_revoked (agent_id, client, feedback_index);
 `;
 

@@ -1,5 +1,5 @@
 import { TypedDataEncoder, id, keccak256, type TypedDataDomain, type TypedDataField } from 'ethers';
-import type { Address, Hex } from '#shared/units.ts';
+import type { Address } from '#shared/units.ts';
 import type { Voucher, VoucherCodec } from '../port.ts';
 import type { Secp256k1 } from './secp256k1.ts';
 import { recoverAddress, signDigest } from './signature.ts';
@@ -68,9 +68,4 @@ export class Eip712VoucherCodec implements VoucherCodec {
     this.#message.write(keccak256(this.#struct).slice(2), 34, 'hex');
     return Buffer.from(keccak256(this.#message).slice(2), 'hex');
   }
-}
-
-/** For callers that have only the network's numbers: a voucher's digest as hexadecimal. */
-export function voucherDigest(chainId: number, channels: Address, terms: VoucherTerms): Hex {
-  return TypedDataEncoder.hash(voucherDomain(chainId, channels), VOUCHER_TYPES, terms) as Hex;
 }
