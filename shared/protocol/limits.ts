@@ -146,7 +146,7 @@ export const LIMITS = {
     refreshMs: 5_000,
     refreshes: 6,
     /** Looking for providers in the DHT. */
-    findMs: 30_000,
+    findMs: 15_000,
     openTimeoutMs: 10_000,
     /** Silence from a provider that owes an answer. */
     answerTimeoutMs: 20_000,

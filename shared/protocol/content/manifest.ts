@@ -1,6 +1,7 @@
 import { err, ok } from '../../result.ts';
 import type { Result } from '../../result.ts';
 import { LIMITS } from '../limits.ts';
+import type { Bitmap } from './bitmap.ts';
 import { DIGEST_BYTES } from './cid.ts';
 import { manifestInvalid } from './errors.ts';
 import type { ContentFormatError } from './errors.ts';
@@ -34,6 +35,13 @@ export function leafOffset(manifest: Manifest, index: number): number {
 /** Bytes of one leaf: the leaf size, or what is left for the last one. */
 export function leafSize(manifest: Manifest, index: number): number {
   return Math.min(manifest.leafBytes, manifest.totalBytes - leafOffset(manifest, index));
+}
+
+/** Bytes of the leaves in a bitmap. */
+export function heldBytes(manifest: Manifest, have: Bitmap): number {
+  const last = leafCount(manifest) - 1;
+  const whole = have.count * manifest.leafBytes;
+  return have.has(last) ? whole - manifest.leafBytes + leafSize(manifest, last) : whole;
 }
 
 const ascii = (text: string): number[] => Array.from(text, (character) => character.charCodeAt(0));

@@ -127,12 +127,6 @@ export class OpenEntry {
     return this.#record.value.complete;
   }
 
-  get doneBytes(): number {
-    const last = leafCount(this.manifest) - 1;
-    const whole = this.#have.count * this.manifest.leafBytes;
-    return this.#have.has(last) ? whole - this.manifest.leafBytes + leafSize(this.manifest, last) : whole;
-  }
-
   /** Checks a leaf and writes it; content.wrong_bytes where it is not this content's. Any order, several at once. */
   async putLeaf(index: number, bytes: Uint8Array): Promise<Result<void, ContentError>> {
     if (bytes.byteLength !== leafSize(this.manifest, index) || !isLeaf(this.manifest, index, bytes)) {

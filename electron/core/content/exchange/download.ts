@@ -1,5 +1,5 @@
 import type { ManifestCid } from '#shared/protocol/content/cid.ts';
-import { decodeManifest } from '#shared/protocol/content/manifest.ts';
+import { decodeManifest, heldBytes } from '#shared/protocol/content/manifest.ts';
 import type { Manifest } from '#shared/protocol/content/manifest.ts';
 import { LIMITS } from '#shared/protocol/limits.ts';
 import { err } from '#shared/result.ts';
@@ -176,7 +176,7 @@ export class Download implements Work {
   /** Nobody is left to ask; but what they brought last may still be on its way to the disk and complete it. */
   async #giveUp(): Promise<void> {
     await this.#settled();
-    if (!this.#complete) this.end(err(noProvider(this.cid, this.#providers.asked, this.#lease?.entry.doneBytes ?? 0)));
+    if (!this.#complete) this.end(err(noProvider(this.cid, this.#providers.asked, this.#doneBytes)));
   }
 
   async #accept(bytes: Uint8Array): Promise<boolean> {
@@ -244,9 +244,12 @@ export class Download implements Work {
   }
 
   #report(joined: Iterable<Joined>): void {
-    const entry = this.#lease?.entry;
-    if (entry === undefined) return;
-    const progress = { doneBytes: entry.doneBytes, totalBytes: entry.manifest.totalBytes };
+    if (this.#plan === undefined) return;
+    const progress = { doneBytes: this.#doneBytes, totalBytes: this.#plan.manifest.totalBytes };
     for (const each of joined) each.options.onProgress?.(progress);
+  }
+
+  get #doneBytes(): number {
+    return this.#plan === undefined ? 0 : heldBytes(this.#plan.manifest, this.#plan.queue.onDisk);
   }
 }

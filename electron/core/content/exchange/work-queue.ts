@@ -41,6 +41,11 @@ export class WorkQueue {
     return this.#done.full;
   }
 
+  /** Leaves that are on disk and noted there. Not a copy. */
+  get onDisk(): Bitmap {
+    return this.#done;
+  }
+
   /** Whether any of these leaves may yet become work for this owner: nobody's so far, or owed by others only. */
   wants(owner: object, has: Bitmap): boolean {
     if (this.#firstOpen(has) !== undefined) return true;

@@ -8,7 +8,7 @@ import { manifestOf } from '#core/content/add.ts';
 import { cidOf } from '#core/content/hash.ts';
 import type { ManifestCid } from '#core/content/port.ts';
 import { bytesSource } from '#core/content/source.ts';
-import type { MemoryPeer } from '#support/memory-network.ts';
+import type { Network } from '#core/network/port.ts';
 import { value } from './rig.ts';
 
 export interface Made {
@@ -34,9 +34,13 @@ export interface Script {
 }
 
 /** A provider that answers as the script has it and notes which leaves it was asked for. */
-export async function scriptedProvider(peer: MemoryPeer, content: Made, script: Script = {}): Promise<number[]> {
+export async function scriptedProvider(
+  network: Pick<Network, 'serve'>,
+  content: Made,
+  script: Script = {},
+): Promise<number[]> {
   const asked: number[] = [];
-  await peer.serve({
+  await network.serve({
     protocol: CONTENT_PROTOCOL,
     maxInboundStreams: 64,
     allowRelayed: false,
