@@ -144,7 +144,7 @@ async function feedbackRow(chain: TestChain): Promise<readonly Row[]> {
 /** Events a second into the index, from a server that answers at once. */
 async function indexRows(count: number): Promise<readonly Row[]> {
   const account = newActor().address;
-  const payee = `0x${account.slice(2).toLowerCase().padStart(64, '0')}` as Hex;
+  const payee: Hex = `0x${account.slice(2).toLowerCase().padStart(64, '0')}`;
   const id: Hex = `0x${'ab'.repeat(32)}`;
   const word = (n: bigint) => n.toString(16).padStart(64, '0');
   const perBlock = 50;

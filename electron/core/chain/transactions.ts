@@ -65,6 +65,11 @@ interface Signed {
   readonly hash: Hex;
 }
 
+interface HandedIn extends Signed {
+  /** False where no server answered: it may have arrived all the same, so it is waited for and sent again. */
+  readonly heard: boolean;
+}
+
 /**
  * Sends one account's transactions and waits for their receipts. Many may be under way: signing and handing in go
  * one at a time, so that nonces have no gaps; waiting does not. Keeps nothing on disk: what a crash cuts off is found
@@ -131,8 +136,8 @@ export class TransactionSender {
     }
   }
 
-  /** Signs with the next nonce and broadcasts. On return the transaction is in a pool and counts as in flight. */
-  async #handIn(call: Call, gasLimit: bigint): Promise<Signed> {
+  /** Signs with the next nonce and broadcasts. On return the transaction counts as in flight. */
+  async #handIn(call: Call, gasLimit: bigint): Promise<HandedIn> {
     const fees = await this.#fees();
     await this.#requireGas(gasLimit * fees.maxFeePerGas);
     for (let attempt = 1; ; attempt += 1) {
@@ -142,10 +147,11 @@ export class TransactionSender {
       // While ours are under way a server may lag behind us; with none under way only the chain knows.
       const nonce = this.#inFlight > 0 ? Math.max(onChain, this.#nextNonce) : onChain;
       const signed = this.#sign({ ...call, ...fees, gasLimit, nonce });
-      if (await this.#broadcast(signed, nonce, attempt < NONCE_ATTEMPTS)) {
+      const outcome = await this.#broadcast(signed, nonce, attempt < NONCE_ATTEMPTS);
+      if (outcome !== 'nonce_taken') {
         this.#nextNonce = nonce + 1;
         this.#inFlight += 1;
-        return signed;
+        return { ...signed, heard: outcome === 'taken' };
       }
       this.#nextNonce = 0;
     }
@@ -166,25 +172,26 @@ export class TransactionSender {
     return { raw: transaction.serialized as Hex, hash: transaction.hash as Hex };
   }
 
-  /** False where the nonce was taken meanwhile. A server that has it already is as good as one that takes it. */
-  async #broadcast(signed: Signed, nonce: number, mayRetry: boolean): Promise<boolean> {
+  /** A server that has it already is as good as one that takes it. */
+  async #broadcast(signed: Signed, nonce: number, mayRetry: boolean): Promise<'taken' | 'silence' | 'nonce_taken'> {
     try {
       await this.#request('eth_sendRawTransaction', [signed.raw]);
-      return true;
+      return 'taken';
     } catch (error) {
+      if (error instanceof RpcUnreachable) return 'silence';
       if (!(error instanceof RpcFault)) throw error;
-      if ((await this.#request('eth_getTransactionByHash', [signed.hash])) !== null) return true;
+      if ((await this.#request('eth_getTransactionByHash', [signed.hash])) !== null) return 'taken';
       const used = await this.#request('eth_getTransactionCount', [this.#options.address, 'pending']);
-      if (mayRetry && smallQuantity.parse(used) !== nonce) return false;
+      if (mayRetry && smallQuantity.parse(used) !== nonce) return 'nonce_taken';
       throw error;
     }
   }
 
-  async #receipt(call: Call, signed: Signed): Promise<Receipt> {
+  async #receipt(call: Call, signed: HandedIn): Promise<Receipt> {
     const { signal } = this.#options;
     const deadline = Date.now() + (this.#options.receiptTimeoutMs ?? RECEIPT_TIMEOUT_MS);
     let heardAt = Date.now();
-    let sentAt = Date.now();
+    let sentAt = signed.heard ? Date.now() : 0;
     for (let pollMs = FIRST_POLL_MS; ; pollMs = Math.min(pollMs * 1.5, SLOWEST_POLL_MS)) {
       try {
         const receipt = receiptSchema.parse(await this.#request('eth_getTransactionReceipt', [signed.hash]));

@@ -255,7 +255,7 @@ describe('a chain that misbehaves', () => {
     expect(value(await chain.check()).blockNumber).toBeGreaterThan(0);
   });
 
-  it('is unreachable while it is away and works again when it is back, in the middle of a transaction too', async () => {
+  it('is unreachable while it is away and works again by itself when it is back', async () => {
     const home = await temporaryDirectory();
     let local = await practiceChain({ directory: home });
     try {
@@ -282,6 +282,56 @@ describe('a chain that misbehaves', () => {
     } finally {
       await local.stop();
       await removeDirectory(home);
+    }
+  });
+
+  it('may go away between a transaction and its receipt: the call waits and ends well', async () => {
+    // A door in front of the chain that closes right after the opening transaction went through it, for a while.
+    let closedUntilTry = 0;
+    let tries = 0;
+    const door = createServer((incoming, outgoing) => {
+      void (async () => {
+        const chunks: Buffer[] = [];
+        for await (const chunk of incoming as AsyncIterable<Buffer>) chunks.push(chunk);
+        const body = Buffer.concat(chunks).toString();
+        tries += 1;
+        if (tries <= closedUntilTry) {
+          outgoing.destroy();
+          return;
+        }
+        const answer = await fetch(practice.url, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body,
+        });
+        if (body.includes('eth_sendRawTransaction')) {
+          closedUntilTry = tries + 4;
+          // Not even the transaction's own answer gets out.
+          outgoing.destroy();
+          return;
+        }
+        outgoing.end(await answer.text());
+      })();
+    });
+    await new Promise<void>((resolve) => door.listen(0, '127.0.0.1', resolve));
+    const address = door.address();
+    const url = typeof address === 'object' ? `http://127.0.0.1:${address?.port}` : '';
+    try {
+      const payer = await fundedChain(practice, { networkFile: networkFileOf(practice, [url]) });
+      const terms = {
+        payee: newWallet().address,
+        signer: payer.address,
+        depositWei: wei(COIN),
+        challengeSeconds: DAY,
+        reference: newReference(),
+      };
+      expect(value(await payer.channels.open(terms)).depositWei).toBe(COIN);
+      expect(tries).toBeGreaterThan(closedUntilTry);
+      expect(closedUntilTry).toBeGreaterThan(0);
+      expect(value(await payer.balances()).tokenWei).toBe(99n * COIN);
+    } finally {
+      door.closeAllConnections();
+      door.close();
     }
   });
 
