@@ -3,7 +3,7 @@ import { resetPracticeChain, startPracticeChain } from '#core/chain/practice/cha
 import { ok } from '#shared/result.ts';
 import type { StartRole } from './serve-role.ts';
 
-const configSchema = z.object({ directory: z.string(), fresh: z.boolean() });
+const configSchema = z.object({ directory: z.string(), fresh: z.boolean(), port: z.number().int() });
 
 /** The practice network's chain. Ready with everything a network file says of a chain. */
 export const startChainRole: StartRole = async (raw) => {
@@ -12,7 +12,7 @@ export const startChainRole: StartRole = async (raw) => {
     const reset = await resetPracticeChain(config.directory);
     if (!reset.ok) return reset;
   }
-  const started = await startPracticeChain({ directory: config.directory });
+  const started = await startPracticeChain({ directory: config.directory, port: config.port });
   if (!started.ok) return started;
   const chain = started.value;
   return ok({
@@ -20,6 +20,7 @@ export const startChainRole: StartRole = async (raw) => {
       chainId: chain.chainId,
       rpcUrls: [chain.url],
       contracts: chain.contracts,
+      token: chain.token,
       deployBlock: chain.deployBlock,
       long: chain.journal.long,
     },
