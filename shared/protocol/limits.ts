@@ -42,6 +42,8 @@ export const LIMITS = {
   gossip: {
     /** Digests and offers, never payloads: every message reaches every subscriber. */
     messageBytes: 16 * KiB,
+    /** Verified at 0.1 ms each: one neighbour can keep 5 % of a core busy, no more. */
+    messagesPerSecondPerNeighbour: 500,
     /** Kinds of statements a relay carries for others. */
     topicCount: 32,
   },
@@ -98,6 +100,8 @@ export const LIMITS = {
     /** Bootstrap peers are dialled again after this long, doubling up to the longest, each time with up to as much jitter. */
     redialMs: 500,
     longestRedialMs: 60_000,
+    /** Between two steps of a walk through the DHT in search of relays or of peers that check our addresses. */
+    walkPauseMs: 20_000,
     /** Of identify, which tells addresses and protocols. */
     identifyBytes: 16 * KiB,
     /** Minor versions below its own that a handler also answers to. */

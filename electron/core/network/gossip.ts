@@ -10,6 +10,7 @@ import type { Result } from '#shared/result.ts';
 import { peerIdText } from '#shared/units.ts';
 import type { PeerIdText } from '#shared/units.ts';
 import type { Misdeed, NetworkError, VerifiedStatement } from './port.ts';
+import { SourceRate } from './rate.ts';
 import { ReplayCache } from './statements/replay-cache.ts';
 import type { Statements } from './statements/statements.ts';
 
@@ -25,6 +26,8 @@ export interface GossipOptions {
   readonly report: (peer: PeerIdText, misdeed: Misdeed) => void;
   readonly isBanned: (peer: PeerIdText) => boolean;
   readonly log: Logger;
+  /** Unix milliseconds. */
+  readonly now: () => number;
 }
 
 /**
@@ -36,6 +39,7 @@ export class Gossip {
   readonly #listeners = new Map<string, Set<Listener>>();
   readonly #carried = new Set<string>();
   readonly #seen = new ReplayCache();
+  readonly #rate = new SourceRate(LIMITS.gossip.messagesPerSecondPerNeighbour, LIMITS.network.relayConnections);
   readonly #prefix: string;
 
   constructor(options: GossipOptions) {
@@ -99,6 +103,7 @@ export class Gossip {
 
   #validate(kind: string, from: PeerId, message: Message): TopicValidatorResult {
     const neighbour = peerIdText(from.toString());
+    if (!this.#rate.allows(neighbour, this.#options.now())) return TopicValidatorResult.Ignore;
     if (message.data.byteLength > LIMITS.gossip.messageBytes) {
       this.#options.report(neighbour, 'too_much');
       return TopicValidatorResult.Reject;

@@ -100,7 +100,7 @@ class Host implements Network {
     this.#conversations = new Conversations({ node, report, log });
     this.#opener = new Opener(node, this.#conversations);
     const { pubsub } = node.services;
-    this.#gossip = new Gossip({ pubsub, networkId, statements: this.#statements, report, isBanned, log });
+    this.#gossip = new Gossip({ pubsub, networkId, statements: this.#statements, report, isBanned, log, now });
     this.#monitor = new ConnectionMonitor({
       node,
       heardSince: (connection, sinceMs) => this.#conversations.heardSince(connection, sinceMs),

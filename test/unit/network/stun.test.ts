@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { HostRate } from '#core/network/relay/host-rate.ts';
+import { SourceRate } from '#core/network/rate.ts';
 import { answerTo, startStun } from '#core/network/relay/stun.ts';
 import type { StunResponder } from '#core/network/relay/stun.ts';
 
@@ -72,16 +72,16 @@ describe('the STUN responder', () => {
   });
 });
 
-describe('a host rate', () => {
-  it('allows so many a second for one host', () => {
-    const rate = new HostRate(2, 10);
+describe('a rate per source', () => {
+  it('allows so many a second from one source', () => {
+    const rate = new SourceRate(2, 10);
     expect([1, 2, 3].map(() => rate.allows('a', 500))).toEqual([true, true, false]);
     expect(rate.allows('b', 500)).toBe(true);
     expect(rate.allows('a', 1000)).toBe(true);
   });
 
-  it('remembers a bounded number of hosts', () => {
-    const rate = new HostRate(2, 3);
+  it('remembers a bounded number of sources', () => {
+    const rate = new SourceRate(2, 3);
     expect(['a', 'b', 'c', 'd'].map((host) => rate.allows(host, 0))).toEqual([true, true, true, false]);
     expect(rate.allows('a', 1)).toBe(true);
   });

@@ -1,4 +1,5 @@
 import { autoNATv2 } from '@libp2p/autonat-v2';
+import type { AutoNATv2Components } from '@libp2p/autonat-v2';
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { dcutr } from '@libp2p/dcutr';
 import { gossipsub, StrictNoSign } from '@libp2p/gossipsub';
@@ -16,6 +17,7 @@ import type { Libp2pOptions } from 'libp2p';
 import type { ConnectionGater, Libp2p, ServiceMap } from '@libp2p/interface';
 import { LIMITS } from '#shared/protocol/limits.ts';
 import type { PeerKey } from '../peer-key.ts';
+import { withSlowWalk } from './slow-walk.ts';
 
 /** Not the public IPFS table: this network's own. */
 export const DHT_PROTOCOL = '/hearth/kad/1.0';
@@ -89,7 +91,7 @@ async function transports(options: NodeOptions): Promise<Transports> {
   const basic: Transports = [
     tcp({ maxConnections: options.role === 'relay' ? net.relayConnections : net.connections }),
     webSockets(),
-    circuitRelayTransport({ maxInboundStopStreams: net.streamsPerProtocol }),
+    (components) => circuitRelayTransport({ maxInboundStopStreams: net.streamsPerProtocol })(withSlowWalk(components)),
   ];
   if (!options.webrtc) return basic;
   // A native module with threads of its own: only loaded where it is used.
@@ -124,7 +126,7 @@ function sharedServices(options: NodeOptions): ServiceFactories {
       maxOutboundStreams: 2,
     }),
     // Never autonat v1: with WebSockets behind a NAT it closed live connections.
-    autoNAT: autoNATv2(),
+    autoNAT: (components: AutoNATv2Components) => autoNATv2()(withSlowWalk(components)),
   };
 }
 

@@ -7,7 +7,7 @@ import { LIMITS } from '#shared/protocol/limits.ts';
 import { err, ok } from '#shared/result.ts';
 import type { Result } from '#shared/result.ts';
 import type { NetworkError } from '../port.ts';
-import { HostRate } from './host-rate.ts';
+import { SourceRate } from '../rate.ts';
 
 /** RFC 5389: header of 20 bytes, then attributes. Only the binding request is answered. */
 const HEADER_BYTES = 20;
@@ -32,7 +32,7 @@ export async function startStun(options: {
   /** All interfaces by default. */
   readonly host?: string;
 }): Promise<Result<StunResponder, NetworkError>> {
-  const rate = new HostRate(LIMITS.relay.stunPerSecondPerHost, LIMITS.relay.stunHosts);
+  const rate = new SourceRate(LIMITS.relay.stunPerSecondPerHost, LIMITS.relay.stunHosts);
   const everywhere = options.host === undefined;
   const first = await listen(isIPv4(options.host ?? '0.0.0.0') ? 'udp4' : 'udp6', options.port, options.host, rate);
   if (first === undefined) return err(portTaken(options.port));
@@ -52,7 +52,7 @@ async function listen(
   type: 'udp4' | 'udp6',
   port: number,
   host: string | undefined,
-  rate: HostRate,
+  rate: SourceRate,
 ): Promise<Socket | undefined> {
   const socket = createSocket({ type, ipv6Only: type === 'udp6' });
   socket.on('message', (request, from) => {
