@@ -25,7 +25,7 @@ function slowWalk(routing: PeerRouting): RandomWalk {
     async *walk(options = {}): AsyncGenerator<PeerInfo> {
       for (;;) {
         yield* routing.getClosestPeers(randomBytes(32), options);
-        await delay(LIMITS.network.walkPauseMs, undefined, { ...options, ref: false });
+        await delay(LIMITS.network.walkPauseMs, undefined, { signal: options.signal, ref: false });
       }
     },
   };
