@@ -42,10 +42,11 @@ const grant = machine(['open'], {
 
 /** Requester: one shard of a job. */
 const shard = machine(['assigned'], {
+  /** Was leased and came back without an answer. */
   queued: ['assigned', 'verified', 'failed'],
-  assigned: ['assigned', 'queued', 'answered', 'verified', 'failed'],
-  /** At least one answer waits for a second opinion. */
-  answered: ['assigned', 'queued', 'disputed', 'verified', 'failed'],
+  assigned: ['queued', 'answered', 'verified', 'failed'],
+  /** An answer waits for a second opinion. */
+  answered: ['disputed', 'verified', 'failed'],
   /** Two answers differ: the referee decides. */
   disputed: ['verified', 'failed'],
   verified: ['settled'],

@@ -1,5 +1,5 @@
 import type { LeaseRow } from '#core/ledger/provider-leases.ts';
-import { appError } from '#shared/errors.ts';
+import { appError, type AppError } from '#shared/errors.ts';
 import { LIMITS } from '#shared/protocol/limits.ts';
 import { joinStatement, WORK_PROTOCOL, type BodyOf } from '#shared/protocol/work-messages.ts';
 import { encode } from '#shared/protocol/work-wire.ts';
@@ -56,7 +56,7 @@ export async function join(
   const welcome = await awaitWelcome(link, signal);
   if (!welcome.ok) return give(link, welcome.error);
   const desk = await checkWelcome(context, entry, welcome.value);
-  if (!desk.ok) return give(link, refusal(desk.error));
+  if (!desk.ok) return give(link, refusal(context, entry, desk.error));
   context.emit({ type: 'work.joined', offerId: offer.offerId, peerId: requester, channelId: desk.value.channelId });
   const engagement = new Engagement(context, {
     entry,
@@ -92,7 +92,7 @@ async function checkWelcome(
   context: ProviderContext,
   { offer, requester, payload }: OfferEntry,
   welcome: BodyOf<'welcome'>,
-): Promise<Result<PayDesk, PayError | ReturnType<typeof appError<'work.price_changed'>>>> {
+): Promise<Result<PayDesk, PayError | AppError<'work.price_changed'>>> {
   if (welcome.priceWei < offer.priceWei) {
     return err(appError('work.price_changed', 'The requester welcomed us at a lower price than it offered.'));
   }
@@ -110,10 +110,12 @@ async function checkWelcome(
   return accepted.ok ? desk : accepted;
 }
 
-function refusal(error: PayError | { readonly code: string }): EngagementEnd {
-  const coded = error as PayError;
-  if (coded.code.startsWith('ledger.')) return { outcome: 'paused', error: coded };
-  return { outcome: coded.code.startsWith('chain.') ? 'broken' : 'refused', error: coded };
+function refusal(context: ProviderContext, { requester }: OfferEntry, error: AppError): EngagementEnd {
+  if (error.code.startsWith('ledger.')) return { outcome: 'paused', error };
+  if (error.code.startsWith('chain.')) return { outcome: 'broken', error };
+  if (!error.code.startsWith('voucher.')) return { outcome: 'refused', error };
+  context.network.report(requester, 'bad_voucher');
+  return { outcome: 'refused', error, accused: true };
 }
 
 function give(link: WorkLink, end: EngagementEnd): Result<never, EngagementEnd> {
