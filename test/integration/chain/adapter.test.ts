@@ -63,6 +63,8 @@ describe('channels over JSON-RPC', () => {
     const [payer, payee] = [await fundedChain(practice), await fundedChain(practice, { tokens: 0n })];
     const channel = await openedChannel(payer, payee);
     expect(channel).toMatchObject({ depositWei: 10n * COIN, settledWei: 0n, challengeSeconds: DAY });
+    // The allowance came by permit: no transaction of its own.
+    expect(await practice.request('eth_getTransactionCount', [payer.address, 'latest'])).toBe('0x1');
 
     const sign = (cumulativeWei: bigint) =>
       payer.vouchers.sign(

@@ -239,7 +239,7 @@ describe('the practice chain’s door', () => {
       );
     const tip = practice.tip();
     for (const raw of [
-      await sign({ nonce: 3, maxFeePerGas: 10n ** 12n }),
+      await sign({ nonce: 1, maxFeePerGas: 10n ** 12n }),
       await sign({ nonce: 0, maxFeePerGas: 1n }),
       '0x12',
       7,
@@ -250,6 +250,9 @@ describe('the practice chain’s door', () => {
     const good = await sign({ nonce: 0, maxFeePerGas: 10n ** 12n });
     expect(JSON.parse((await post(practice.url, rpc('eth_sendRawTransaction', [good]))).body)).toHaveProperty('result');
     expect(practice.tip().number).toBe(tip.number + 1);
+    for (const tag of ['latest', 'pending']) {
+      expect(await practice.request('eth_getTransactionCount', [wallet.address, tag])).toBe('0x1');
+    }
     await stop(practice);
     expect((await start({ nowSeconds: () => tip.timestamp })).tip().number).toBe(tip.number + 1);
   });

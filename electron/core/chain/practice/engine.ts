@@ -10,9 +10,8 @@ type Tip = z.infer<typeof blockSchema>;
 
 /** Idle longer than this before a start: an empty block brings the chain's clock to the present, so that calls see it. */
 const STALE_SECONDS = 30;
-/** JSON-RPC's "invalid params" and geth's code for a transaction the pool refuses. */
+/** JSON-RPC's "invalid params". */
 const INVALID_PARAMS = -32602;
-const TRANSACTION_REFUSED = -32000;
 
 /** The journal's tip and the replay's differ: the file was damaged or written by another version of the EVM. */
 export class ReplayMismatch extends Error {
@@ -91,11 +90,8 @@ export class PracticeEngine {
     const hash = await this.#evm('eth_sendRawTransaction', [raw.data]);
     const before = this.#tip.number;
     await this.#journalTip(Buffer.from(raw.data.slice(2), 'hex'));
-    if (this.#tip.number === before) {
-      // Accepted for later (a nonce in the future, a fee below the base fee). The pool is not journaled: refuse it.
-      await this.#evm('hardhat_dropTransaction', [hash]);
-      throw new RpcFault(TRANSACTION_REFUSED, 'the practice chain takes only transactions it can mine at once');
-    }
+    // EDR queues nothing while it mines by itself; a pool would be memory that the journal does not have.
+    if (this.#tip.number === before) throw new Error('a transaction was accepted without a block');
     return hash;
   }
 
