@@ -71,6 +71,7 @@ export async function startBuyer(options: BuyerOptions): Promise<Result<Buyer, A
     onEvent: options.onEvent,
     ...(options.settings === undefined ? {} : { settings: options.settings }),
   });
+  await requester.start();
   const index = new DatabaseSync(path.join(directory, 'chain-index.sqlite'));
   const indexer = createIndexer({
     request: peer.chain.request,

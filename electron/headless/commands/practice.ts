@@ -49,7 +49,7 @@ export async function practice({ paths, output }: CommandContext, raw: unknown):
     if (output.json) process.stdout.write(`${toJson(data)}\n`);
   };
   const finished = Promise.withResolvers<void>();
-  const stopped = untilStopped();
+  const stop = untilStopped();
   view?.say('Starting the chain and the relay ...');
   const started = await PracticeNetwork.start({
     paths,
@@ -66,6 +66,7 @@ export async function practice({ paths, output }: CommandContext, raw: unknown):
     },
   });
   if (!started.ok) {
+    stop.forget();
     view?.close();
     return output.fail(started.error);
   }
@@ -83,15 +84,17 @@ export async function practice({ paths, output }: CommandContext, raw: unknown):
   const failed = (await Promise.all(joins)).find((join) => !join.ok);
   if (failed !== undefined && !failed.ok) {
     await network.stop();
+    stop.forget();
     view?.close();
     return output.fail(failed.error);
   }
 
   view?.say('Ctrl-C stops all of it, and settles what is owed.');
-  await Promise.race([stopped, ...(flags.data.shards === undefined ? [] : [finished.promise])]);
+  await Promise.race([stop.asked, ...(flags.data.shards === undefined ? [] : [finished.promise])]);
   view?.say('Stopping: finishing what has begun, settling what is owed ...');
   const account = flags.data.requester ? accountSchema.safeParse(await network.finish(FINISH_MS)) : undefined;
   await network.stop();
+  stop.forget();
   view?.close();
   if (account === undefined) return;
   if (!account.success) {

@@ -54,7 +54,7 @@ export async function relay({ paths, output }: CommandContext, raw: unknown): Pr
         'Ctrl-C stops it.',
       ].join('\n'),
   );
-  await untilStopped();
+  await untilStopped().asked;
   await started.value.stop();
   await log.close();
 }

@@ -65,13 +65,15 @@ export async function start(context: CommandContext, flags: StartFlags): Promise
   else if (metrics !== undefined) output.note(sentence(metrics.error));
 
   const view = output.json ? undefined : new AgentView(agent.hub);
-  await Promise.race([untilStopped(), stopAsked.promise]);
+  const stop = untilStopped();
+  await Promise.race([stop.asked, stopAsked.promise]);
   view?.close();
   output.note('Stopping: finishing what has begun, settling what is owed ...');
   await agent.stop({ graceful: true });
   if (metrics?.ok === true) await metrics.value.close();
   await control.value.close();
   await log.close();
+  stop.forget();
   const { earnedWei, settledWei } = agent.hub.state.money;
   output.result({ type: 'agent.stopped', earnedWei, settledWei }, () => 'Stopped.');
 }

@@ -123,8 +123,7 @@ async function buy(
   if (!wallet.ok) return output.fail(wallet.error);
   if (practice) await practiceFaucet(networkFile, wallet.value.address)();
   const directory = path.join(paths.data, 'networks', networkFile.networkId, 'requester');
-  const jobId = jobIdOf(flags, model, shards);
-  const spool = await OutputSpool.open(path.join(directory, 'outputs', `${jobId}.spool`));
+  const spool = await OutputSpool.open(path.join(directory, 'outputs'), nameOf(flags, model, shards));
   if (spool.size > 0) output.note(`Going on where an earlier run was: ${spool.size} of ${shards.length} are there.`);
   const log = openLogFile({ directory: paths.logs, name: 'requester', level: 'info' });
   const { token } = networkFile.chain;
@@ -147,7 +146,7 @@ async function buy(
   try {
     const price = BigInt(flags.price);
     const job = await buyer.value.requester.submit({
-      jobId,
+      jobId: spool.jobId,
       model,
       source: { count: shards.length, inputs: (index: number) => shards[index] },
       priceWei: wei(price),
@@ -194,8 +193,8 @@ async function buy(
   }
 }
 
-/** The same work under the same terms is the same job: submitting it again after a crash goes on with it. */
-function jobIdOf(flags: Flags, model: Uint8Array, shards: readonly NamedTensors[]): string {
+/** The same work under the same terms has the same name: submitting it again after a crash goes on with it. */
+function nameOf(flags: Flags, model: Uint8Array, shards: readonly NamedTensors[]): string {
   const hash = createHash('sha256')
     .update(model)
     .update(JSON.stringify([flags.checks, flags.price, flags.tolerance, shards.length]));

@@ -1,10 +1,12 @@
-import { mkdir, open, readFile, rm, type FileHandle } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rm, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import type { NamedTensors } from '#shared/model/tensor.ts';
 import { readNpz, writeNpz } from '#shared/tensor-files/npz.ts';
 import { LIMITS } from '#shared/protocol/limits.ts';
 
 const HEAD_BYTES = 8;
+const SUFFIX = '.spool';
 
 /**
  * Outputs of a job on disk, in the order in which they come, until all are there: a killed `submit` goes on where it
@@ -21,13 +23,20 @@ export class OutputSpool {
     this.#outputs = outputs;
   }
 
-  static async open(file: string): Promise<OutputSpool> {
-    await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  /** The unfinished job of this name, or a new one: finished work is done anew when it is asked for again. */
+  static async open(folder: string, name: string): Promise<OutputSpool> {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const left = (await readdir(folder)).find((file) => file.startsWith(`${name}-`) && file.endsWith(SUFFIX));
+    const file = path.join(folder, left ?? `${name}-${randomBytes(4).toString('hex')}${SUFFIX}`);
     const before = await readFile(file).catch(() => Buffer.alloc(0));
     const { outputs, end } = parse(before);
     const handle = await open(file, 'a', 0o600);
     await handle.truncate(end);
     return new OutputSpool(file, handle, outputs);
+  }
+
+  get jobId(): string {
+    return path.basename(this.#file, SUFFIX);
   }
 
   get size(): number {
