@@ -1,4 +1,4 @@
-import { realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { LIMITS } from '#shared/protocol/limits.ts';
 import { assertNever } from '#shared/result.ts';
@@ -58,8 +58,13 @@ export function sandboxCommand(options: CommandOptions): Command | undefined {
 function nodeFlags({ files, nodePermissions = true }: CommandOptions): string[] {
   const always = ['--disable-sigusr1', '--no-warnings', '--disallow-code-generation-from-strings'];
   if (!nodePermissions) return always;
-  const reads = files.readableRoots.map((root) => `--allow-fs-read=${root}`);
+  const reads = withRealPaths(files.readableRoots).map((root) => `--allow-fs-read=${root}`);
   return [...always, '--permission', '--allow-addons', ...reads];
+}
+
+/** Modules are loaded from where their links point to: node_modules may be a link, or full of them. */
+function withRealPaths(files: readonly string[]): readonly string[] {
+  return [...new Set(files.flatMap((file) => (existsSync(file) ? [file, realpathSync(file)] : [file])))];
 }
 
 function wrap(options: CommandOptions, node: readonly string[]): readonly string[] | undefined {
@@ -152,9 +157,11 @@ const GPU_PATHS = [
 
 function visiblePaths({ backend, files }: CommandOptions): readonly string[] {
   const gpu = backend === 'cpu' ? PROCESSOR_PATHS : [...GPU_PATHS, ...libraryFolders(), ...driverManifests()];
-  const node = [process.execPath, realpathSync(process.execPath)];
+  const node = withRealPaths([process.execPath]);
   const inSystem = (file: string) => SYSTEM_PATHS.some((root) => file === root || file.startsWith(`${root}/`));
-  const own = [...node, ...files.readableRoots, ...gpu].filter((file) => path.isAbsolute(file) && !inSystem(file));
+  const own = [...node, ...withRealPaths(files.readableRoots), ...gpu].filter(
+    (file) => path.isAbsolute(file) && !inSystem(file),
+  );
   return [...new Set([...SYSTEM_PATHS, ...DEVICE_PATHS, ...own])];
 }
 

@@ -178,8 +178,8 @@ function readTensors(head: FieldReader, body: Uint8Array): Tensor[] {
     if (dtype === undefined) throw new WireFault('unknown element type');
     const dims = head.dims(0, LIMITS.compute.rank);
     const size = sizeOf(dtype, dims);
-    // Written so that an overflow to Infinity or NaN is refused too.
-    if (!(at + aligned(size) <= body.byteLength)) throw new WireFault('tensor beyond the body');
+    // A product that overflowed to Infinity is refused here, one that became NaN by the sum below.
+    if (at + aligned(size) > body.byteLength) throw new WireFault('tensor beyond the body');
     tensors.push({ dtype, dims, bytes: body.subarray(at, at + size) });
     at += aligned(size);
   }

@@ -70,6 +70,14 @@ describe('compareOutputs', () => {
     expect(compareOutputs({ y: f32([1e-30]) }, { y: f32([0]) }, 0.5)).toMatchObject({ equal: false, worst: 1 });
   });
 
+  it('counts subnormals as zero beside the smallest normal number too', () => {
+    const smallest = 2 ** -126;
+    const subnormals = Array.from({ length: 100 }, () => smallest / 2);
+    const zeros = subnormals.map(() => 0);
+    const a = { y: f32([smallest, ...subnormals]) };
+    expect(compareOutputs(a, { y: f32([smallest, ...zeros]) }, 0)).toMatchObject({ equal: true, worst: 0 });
+  });
+
   it('counts -0 and 0 as the same number', () => {
     expect(compareOutputs({ y: f32([-0, 1]) }, { y: f32([0, 1]) }, 0).equal).toBe(true);
   });
