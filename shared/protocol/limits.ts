@@ -138,7 +138,7 @@ export const LIMITS = {
     providersTried: 32,
     /** Tries to reach a provider that failed before it is given up for this download. */
     attemptsPerProvider: 3,
-    /** Verified leaves of one download waiting for the disk; the network waits when it is reached. */
+    /** Leaves of one download being checked and written; the network waits when it is reached. */
     leavesToWrite: 4,
     /** Wrong senders remembered; the oldest are forgotten first. */
     wrongSenders: 4096,
@@ -156,9 +156,9 @@ export const LIMITS = {
     answerTimeoutMs: 20_000,
     /** A requester that asks nothing for so long loses its stream. */
     idleTimeoutMs: 60_000,
-    /** Uploads: streams of one peer and of all. Each holds one leaf in memory. */
+    /** Uploads: streams of one peer and of all. Each holds two leaves in memory. */
     uploadStreamsPerPeer: 4,
-    uploadStreams: 64,
+    uploadStreams: 32,
     /** Entries in the folder; each costs a few hundred bytes of memory. */
     entries: 100_000,
     /** Entries whose file and list of hashes stay open while nobody uses them. */

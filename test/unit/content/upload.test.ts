@@ -72,11 +72,13 @@ describe('an upload', () => {
 
   it('never sends what the disk has damaged; the damaged part alone is fetched again', async () => {
     const net = new MemoryNet();
-    const [a, b, c] = [await contentNode(net, 'a'), await contentNode(net, 'b'), await contentNode(net, 'c')];
+    const [a, first, c] = [await contentNode(net, 'a'), await contentNode(net, 'b'), await contentNode(net, 'c')];
     const bytes = noise(4 * MiB);
     const cid = value(await a.content.add(bytes));
-    value(await b.content.fetch(cid, { from: [a.peer.peerId], maxBytes }));
-    await writeFileAt(`${b.directory}/${cid}/data`, 2 * MiB + 5, Uint8Array.of(1, 2, 3, 4));
+    value(await first.content.fetch(cid, { from: [a.peer.peerId], maxBytes }));
+    await first.content.stop();
+    await writeFileAt(`${first.directory}/${cid}/data`, 2 * MiB + 5, Uint8Array.of(1, 2, 3, 4));
+    const b = await contentNode(net, 'b', { directory: first.directory });
     value(await c.content.fetch(cid, { from: [b.peer.peerId], maxBytes }));
     expect(c.peer.reported).toEqual([]);
     expect(c.peer.opened).toContain(a.peer.peerId);

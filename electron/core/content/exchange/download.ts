@@ -135,9 +135,9 @@ export class Download implements Work {
     return this.#accepting;
   }
 
-  async acceptLeaf(index: number, bytes: Uint8Array): Promise<void> {
+  async acceptLeaf(index: number, bytes: Uint8Array, onWrong: () => void): Promise<void> {
     await this.#writes.acquire();
-    this.#track(this.#write(index, bytes).finally(() => this.#writes.release()));
+    this.#track(this.#write(index, bytes, onWrong).finally(() => this.#writes.release()));
   }
 
   /** Goes on with what an earlier fetch left on disk, then asks for the rest. */
@@ -216,13 +216,14 @@ export class Download implements Work {
     this.#report(joined.filter((each) => this.#joined.has(each)));
   }
 
-  async #write(index: number, bytes: Uint8Array): Promise<void> {
+  async #write(index: number, bytes: Uint8Array, onWrong: () => void): Promise<void> {
     const entry = this.#lease?.entry;
     const queue = this.#plan?.queue;
     if (entry === undefined || queue === undefined) throw new Error('a leaf came before its manifest');
-    const written = await entry.putVerified(index, bytes);
+    const written = await entry.putLeaf(index, bytes);
     if (!written.ok) {
-      this.end(written);
+      if (written.error.code === 'content.wrong_bytes') onWrong();
+      else this.end(written);
       return;
     }
     queue.done(index);

@@ -9,7 +9,7 @@ import { LIMITS } from '#shared/protocol/limits.ts';
 import type { PeerIdText } from '#shared/units.ts';
 import type { Conversation, Frame, Network, NetworkErrorCode } from '../../network/port.ts';
 import type { Clock } from '../clock.ts';
-import { cidOf, isLeaf } from '../hash.ts';
+import { cidOf } from '../hash.ts';
 import type { Range, WorkQueue } from './work-queue.ts';
 
 /** What a session needs of the download that it works for. */
@@ -20,8 +20,11 @@ export interface Work {
   readonly plan: { readonly manifest: Manifest; readonly queue: WorkQueue } | undefined;
   /** Takes a manifest that is the one named. False where the download ended because of it. */
   acceptManifest(bytes: Uint8Array): Promise<boolean>;
-  /** Takes a verified leaf; waits while too many wait for the disk. */
-  acceptLeaf(index: number, bytes: Uint8Array): Promise<void>;
+  /**
+   * Takes a leaf to check and write it; waits while too many are being checked and written. `onWrong` is called, later,
+   * where the bytes are not the content's.
+   */
+  acceptLeaf(index: number, bytes: Uint8Array, onWrong: () => void): Promise<void>;
 }
 
 /**
@@ -58,11 +61,13 @@ export class ProviderSession {
   readonly #peer: PeerIdText;
   readonly #clock: Clock;
   readonly #onFruitless: () => void;
+  readonly #onWrong: () => void;
   readonly #asked: Asked[] = [];
   /** Leaves that it said to have and then did not give. */
   readonly #refused = new Set<number>();
   #lastId = 0;
   #leaves = 0;
+  #lied = false;
 
   constructor(parts: {
     readonly work: Work;
@@ -71,15 +76,18 @@ export class ProviderSession {
     readonly clock: Clock;
     /** It waits for this provider to get what is missing: others would help. */
     readonly onFruitless: () => void;
+    /** It sent wrong bytes. May come after `run` has ended. */
+    readonly onWrong: () => void;
   }) {
     this.#work = parts.work;
     this.#network = parts.network;
     this.#peer = parts.peer;
     this.#clock = parts.clock;
     this.#onFruitless = parts.onFruitless;
+    this.#onWrong = parts.onWrong;
   }
 
-  /** Verified leaves that it brought. */
+  /** Leaves that it brought. */
   get leaves(): number {
     return this.#leaves;
   }
@@ -98,7 +106,8 @@ export class ProviderSession {
       end = await this.#exchange(conversation, has);
     } catch (cause) {
       if (!(cause instanceof Ended)) throw cause;
-      ({ end } = cause);
+      // Its conversation was cut off because of what it sent.
+      end = this.#lied ? 'banned' : cause.end;
     } finally {
       this.#work.plan?.queue.giveBack(this, this.#owed());
       if (end === 'done' && this.#asked.length === 0) void conversation.close();
@@ -147,6 +156,7 @@ export class ProviderSession {
     for (;;) {
       if (queue.finished) return 'done';
       if (this.#work.signal.aborted) throw new Ended('done');
+      if (this.#lied) throw new Ended('banned');
       while (this.#asked.length < LIMITS.content.requestsPerProvider) {
         const range = queue.take(this, has);
         if (range === undefined) break;
@@ -204,11 +214,19 @@ export class ProviderSession {
     if (answer.kind === 'fault') return;
     if (answer.kind !== 'leaf' || answer.index !== asked.next) throw this.#breach('invalid_message');
     const bytes = await this.#data(conversation, leafSize(manifest, answer.index));
-    if (!isLeaf(manifest, answer.index, bytes)) throw this.#breach('wrong_bytes');
     this.#leaves += 1;
-    await this.#work.acceptLeaf(answer.index, bytes);
     asked.next += 1;
     if (asked.next === asked.first + asked.count) this.#asked.shift();
+    await this.#work.acceptLeaf(answer.index, bytes, () => this.#wrong(conversation, queue, answer.index));
+  }
+
+  /** Told when a leaf has been checked, which may be after the session has ended. */
+  #wrong(conversation: Conversation, queue: WorkQueue, index: number): void {
+    if (!this.#lied) this.#network.report(this.#peer, 'wrong_bytes');
+    this.#lied = true;
+    this.#onWrong();
+    conversation.abort(appError('content.wrong_bytes', 'The peer sent bytes that are not the content.'));
+    queue.giveBack(this, [index]);
   }
 
   async #ask(conversation: Conversation, request: (id: number) => ContentRequest): Promise<number> {

@@ -91,7 +91,16 @@ export class Providers {
     let failures = 0;
     while (!work.signal.aborted && failures < LIMITS.content.attemptsPerProvider) {
       if (failures > 0) await clock.sleep(retryMs(failures), work.signal);
-      const session = new ProviderSession({ work, network, peer, clock, onFruitless: () => this.#seek() });
+      // Its last leaf may have been checked while we waited.
+      if (wrongSenders.has(work.cid, peer)) return;
+      const session = new ProviderSession({
+        work,
+        network,
+        peer,
+        clock,
+        onFruitless: () => this.#seek(),
+        onWrong: () => wrongSenders.add(work.cid, peer),
+      });
       const end = await session.run();
       logger?.debug({ cid: work.cid, peer, end, leaves: session.leaves }, 'provider session ended');
       if (end === 'banned') wrongSenders.add(work.cid, peer);

@@ -1,5 +1,5 @@
 import { appError } from '#shared/errors.ts';
-import { leafCount } from '#shared/protocol/content/manifest.ts';
+import { leafCount, leafSize } from '#shared/protocol/content/manifest.ts';
 import { CONTENT_PROTOCOL, decodeRequest, encodeResponse } from '#shared/protocol/content/messages.ts';
 import type { ContentRequest, ContentResponse, FaultCode } from '#shared/protocol/content/messages.ts';
 import { LIMITS } from '#shared/protocol/limits.ts';
@@ -9,9 +9,28 @@ import type { ContentStore } from '../disk/store.ts';
 import type { OpenEntry } from '../disk/open-entry.ts';
 import { stopped } from '../errors.ts';
 
+type LeavesRequest = Extract<ContentRequest, { kind: 'leaves' }>;
+
+/**
+ * Two buffers in turn for the leaves of one conversation. A frame's bytes are taken by the time that a later send has
+ * resolved, so a leaf's buffer is free when the leaf after it has been sent. A new one for each leaf would cost more in
+ * garbage collection than all else that an upload does.
+ */
+class LeafBuffers {
+  #free = Buffer.alloc(0);
+  #used = Buffer.alloc(0);
+
+  next(sizeBytes: number): Uint8Array {
+    const buffer = this.#free.byteLength < sizeBytes ? Buffer.allocUnsafeSlow(sizeBytes) : this.#free;
+    this.#free = this.#used;
+    this.#used = buffer;
+    return buffer.subarray(0, sizeBytes);
+  }
+}
+
 /**
  * Gives content to whoever knows its name. Requests of one conversation are answered one after the other, each leaf
- * read, verified and sent before the next: a slow reader holds one leaf of memory, and its own requests wait in the
+ * read, verified and sent before the next: a slow reader holds two leaves of memory, and its own requests wait in the
  * stream's window.
  */
 export class Uploads {
@@ -69,6 +88,7 @@ export class Uploads {
   }
 
   async #serve(conversation: Conversation, busy: boolean): Promise<void> {
+    const buffers = new LeafBuffers();
     for (;;) {
       const timeoutMs = busy ? LIMITS.content.answerTimeoutMs : LIMITS.content.idleTimeoutMs;
       const received = await conversation.receive({ timeoutMs });
@@ -88,12 +108,12 @@ export class Uploads {
         break;
       }
       // A failure to send ends it: the network has already ended the stream.
-      if (!(await this.#answer(conversation, request.value))) return;
+      if (!(await this.#answer(conversation, buffers, request.value))) return;
     }
     await conversation.close();
   }
 
-  async #answer(conversation: Conversation, request: ContentRequest): Promise<boolean> {
+  async #answer(conversation: Conversation, buffers: LeafBuffers, request: ContentRequest): Promise<boolean> {
     const { id, cid } = request;
     const lease = await this.#store.lease(cid);
     if (!lease.ok) {
@@ -104,7 +124,7 @@ export class Uploads {
       const { entry } = lease.value;
       return request.kind === 'describe'
         ? await this.#describe(conversation, id, entry, request.manifest)
-        : await this.#leaves(conversation, id, entry, request.first, request.count);
+        : await this.#leaves(conversation, buffers, entry, request);
     } finally {
       lease.value.release();
     }
@@ -122,16 +142,15 @@ export class Uploads {
 
   async #leaves(
     conversation: Conversation,
-    id: number,
+    buffers: LeafBuffers,
     entry: OpenEntry,
-    first: number,
-    count: number,
+    { id, first, count }: LeavesRequest,
   ): Promise<boolean> {
     if (first + count > leafCount(entry.manifest)) {
       return this.#fault(conversation, id, 'content.request_invalid', 'no such leaf');
     }
     for (let index = first; index < first + count; index += 1) {
-      const leaf = await entry.readLeaf(index);
+      const leaf = await entry.readLeafForPeer(index, buffers.next(leafSize(entry.manifest, index)));
       if (!leaf.ok) {
         const code = leaf.error.code === 'content.not_found' ? 'content.not_found' : 'content.unavailable';
         return this.#fault(conversation, id, code, `leaf ${index} cannot be read`);
