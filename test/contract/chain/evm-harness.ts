@@ -68,7 +68,7 @@ export class TestChain {
     const deployer = newActor();
     const request = await createEvm({
       chainId,
-      hardfork: 'prague',
+      hardfork: 'Prague',
       time: 1_800_000_000,
       balances: [deployer, ...actors].map((actor) => ({ address: actor.address, wei: 1_000_000n * COIN })),
     });

@@ -17,7 +17,7 @@ export type PracticeError = AppError<'practice.in_use' | 'practice.port_in_use' 
 
 /** Not the number of any public chain: a practice transaction must be worth nothing elsewhere. */
 const PRACTICE_CHAIN_ID = 4_860_771;
-const PRACTICE_HARDFORK = 'prague';
+const PRACTICE_HARDFORK = 'Prague';
 const COIN = 10n ** 18n;
 
 export interface PracticeOptions {
