@@ -19,6 +19,7 @@ const external = [
   'pino',
   'pino-roll',
   'systeminformation',
+  'write-file-atomic',
 ];
 
 async function bundle(name: string, entry: string): Promise<void> {
