@@ -134,7 +134,7 @@ export async function startAgent(options: AgentOptions): Promise<Result<Agent, A
   });
 
   const stopping = new AbortController();
-  const follow = followNetwork(peer, hub);
+  const follow = followNetwork(peer, hub, options.local === true);
   indexer.start(
     () => hub.patch({ reputation: indexer.queries.reputation() }),
     (fault) => logger.error({ err: fault }, 'chain index failed'),
@@ -215,10 +215,12 @@ function initialState(networkFile: NetworkFile, device: Device, ledger: Provider
 }
 
 /** Keeps the network's part of the state; returns how to stop. */
-function followNetwork(peer: Peer, hub: StateHub): () => void {
+function followNetwork(peer: Peer, hub: StateHub, local: boolean): () => void {
   const { network } = peer;
   const update = (): void => {
-    const { state, reason, remedy } = network.reachability();
+    const { state, reason, remedy } = local
+      ? ({ state: 'private', reason: 'all of it is on this machine', remedy: undefined } as const)
+      : network.reachability();
     hub.patch({ network: { ...hub.state.network, peers: network.peers().length, reachable: state, reason, remedy } });
   };
   update();

@@ -10,9 +10,9 @@ export interface CurrentWork {
   readonly modelCid: string | undefined;
   /** Unix milliseconds. */
   readonly since: number;
-  /** Of the lease that runs now. */
+  /** Shards of the newest lease, and all that were computed for this requester since. */
   readonly leaseShards: number;
-  readonly leaseDone: number;
+  readonly shardsDone: number;
   readonly lastShardMs: number | undefined;
 }
 

@@ -18,7 +18,7 @@ export function fold(state: AgentState, event: ProviderEvent): AgentState {
           modelCid: undefined,
           since: event.at,
           leaseShards: 0,
-          leaseDone: 0,
+          shardsDone: 0,
           lastShardMs: undefined,
         },
       };
@@ -30,9 +30,7 @@ export function fold(state: AgentState, event: ProviderEvent): AgentState {
         ...(event.error === undefined ? {} : { lastError: event.error }),
       };
     case 'lease.received':
-      return state.work === undefined
-        ? state
-        : { ...state, work: { ...state.work, leaseShards: event.shards, leaseDone: 0 } };
+      return state.work === undefined ? state : { ...state, work: { ...state.work, leaseShards: event.shards } };
     case 'shard.computed':
       return {
         ...state,
@@ -42,7 +40,7 @@ export function fold(state: AgentState, event: ProviderEvent): AgentState {
             ? undefined
             : {
                 ...state.work,
-                leaseDone: Math.min(state.work.leaseDone + 1, state.work.leaseShards),
+                shardsDone: state.work.shardsDone + 1,
                 lastShardMs: event.ms,
               },
       };

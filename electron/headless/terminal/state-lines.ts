@@ -37,7 +37,7 @@ function nowLine(state: AgentState, now: number): string {
   }
   const parts = [
     `${PHASES[state.phase]} for ${pc.cyan(shorten(work.requester, 8, 6))}`,
-    `lease ${work.leaseDone}/${work.leaseShards} shards`,
+    `${work.shardsDone} shards, ${work.leaseShards} at a time`,
     ...(work.lastShardMs === undefined ? [] : [`${formatDuration(work.lastShardMs)} each`]),
     `since ${formatDuration(Math.max(0, now - work.since))}`,
   ];
