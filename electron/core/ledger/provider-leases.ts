@@ -152,10 +152,9 @@ export class ProviderLeases {
     const accepted = fresh.filter(({ outcome }) => outcome === 'accepted').length;
     const refused = fresh.length - accepted;
     const earnedWei = wei(BigInt(accepted) * lease.priceWei);
-    const allRefused = waiting.size === 0 && lease.accepted + accepted === 0;
-    const to = allRefused ? 'refused' : 'judged';
+    const to = waiting.size > 0 ? 'judged' : this.endOf(lease, accepted, earnedWei);
     const moves: Move<'lease'>[] = [{ machine: 'lease', id: leaseId, from: lease.state, to: 'judged' }];
-    if (allRefused) moves.push({ machine: 'lease', id: leaseId, from: 'judged', to });
+    if (to !== 'judged') moves.push({ machine: 'lease', id: leaseId, from: 'judged', to });
     const stored = this.db.transition(moves, () => {
       for (const { index, outcome } of fresh) {
         this.db.run(
@@ -175,7 +174,7 @@ export class ProviderLeases {
       );
       this.raiseImplied(lease, earnedWei, now);
       this.notePeer(lease.requester, accepted, refused, now);
-      if (allRefused) this.forgetResults(leaseId);
+      if (to !== 'judged') this.forgetResults(leaseId);
     });
     return stored.ok ? { ok: true, value: { accepted, refused, earnedWei, state: to } } : stored;
   }
@@ -247,6 +246,18 @@ export class ProviderLeases {
   private forgetResults(leaseId: LeaseId): void {
     this.db.run('DELETE FROM results WHERE lease_id = ?', leaseId);
     this.db.run('UPDATE leases SET statement = NULL WHERE lease_id = ?', leaseId);
+  }
+
+  /** A lease with all its verdicts: refused as a whole, paid where the newest voucher covers it already, else waiting for pay. */
+  private endOf(lease: LeaseRow, accepted: number, earnedWei: Wei): 'refused' | 'paid' | 'judged' {
+    if (lease.accepted + accepted === 0) return 'refused';
+    const implied = this.db.get('SELECT implied_wei FROM channels WHERE channel_id = ?', lease.channelId);
+    const held = this.db.get(
+      'SELECT cumulative_wei FROM vouchers WHERE channel_id = ? ORDER BY id DESC LIMIT 1',
+      lease.channelId,
+    );
+    const owedWei = (implied === undefined ? 0n : weiOf(implied, 'implied_wei')) + earnedWei;
+    return owedWei <= (held === undefined ? 0n : weiOf(held, 'cumulative_wei')) ? 'paid' : 'judged';
   }
 
   private raiseImplied(lease: LeaseRow, byWei: Wei, now: number): void {

@@ -216,16 +216,26 @@ export class ProviderMoney {
     this.db.run('UPDATE vouchers SET settled = 1 WHERE id = ?', id);
   }
 
-  /** A voucher above what was accepted here (verdicts lost with an old ledger) sets the new base. */
+  /**
+   * A voucher may be ahead of the verdicts: they were lost with a conversation and come again, or with an old ledger and
+   * do not. What can no longer come by verdict is owed already; the rest must not be counted twice.
+   */
   private raiseImplied(voucher: Voucher): void {
     const channel = this.channel(voucher.channelId);
     if (channel === undefined) throw new Error(`voucher for an unknown channel ${voucher.channelId}`);
-    if (voucher.cumulativeWei <= channel.impliedWei) return;
-    this.db.run(
-      'UPDATE channels SET implied_wei = ? WHERE channel_id = ?',
-      amount(voucher.cumulativeWei),
-      voucher.channelId,
+    const base = voucher.cumulativeWei - this.unjudgedWei(voucher.channelId);
+    if (base <= channel.impliedWei) return;
+    this.db.run('UPDATE channels SET implied_wei = ? WHERE channel_id = ?', amount(wei(base)), voucher.channelId);
+  }
+
+  /** Price of all results that have no verdict yet. */
+  private unjudgedWei(channelId: Hex): bigint {
+    const rows = this.db.all(
+      `SELECT l.price_wei AS price_wei, count(*) AS results FROM leases l JOIN results r ON r.lease_id = l.lease_id
+       WHERE l.channel_id = ? AND r.verdict IS NULL GROUP BY l.price_wei`,
+      channelId,
     );
+    return rows.reduce((sum, row) => sum + weiOf(row, 'price_wei') * BigInt(numberOf(row, 'results')), 0n);
   }
 }
 

@@ -56,4 +56,6 @@ export interface ProviderContext {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly emit: (event: Untimed<ProviderEvent>) => void;
+  /** Aborted when the provider stops: whatever still waits for the chain then must leave the ledger alone. */
+  readonly stopping: AbortSignal;
 }

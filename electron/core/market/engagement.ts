@@ -28,7 +28,9 @@ export interface EngagementEnd {
 /** Sealed statements are checked on arrival, so their own life can be short; what they say has its own times. */
 const SEAL_MS = 120_000;
 /** A deposit that does not suffice is looked at again after this time. */
-const REFRESH_MS = 1000;
+const REFRESH_MS = 500;
+/** Leases ahead for which the deposit should suffice. */
+const AHEAD = 4;
 
 /**
  * One conversation with a requester after its welcome: asks for leases, has them computed, sends results, takes
@@ -48,6 +50,7 @@ export class Engagement {
   /** Sent back and not judged. */
   private pending = 0;
   private resting = false;
+  private refreshing = false;
   private leaving = false;
   private end: EngagementEnd | undefined;
 
@@ -184,10 +187,8 @@ export class Engagement {
     while (this.worker.leasesHeld + this.wanted.length < LIMITS.work.leasesInFlight) {
       const asked = this.wanted.reduce((sum, shards) => sum + shards, 0);
       const room = this.desk.room(this.worker.leasedShards + asked, this.pending);
-      if (room < 1) {
-        this.waitForDeposit();
-        return;
-      }
+      this.watchDeposit(this.previousSize);
+      if (room < 1) return;
       const size = leaseSize({
         shardMs: this.worker.shardMs,
         targetMs: this.context.settings.leaseTargetMs,
@@ -200,30 +201,31 @@ export class Engagement {
     }
   }
 
-  /** Nothing is owed and yet there is no room: the deposit is used up. The requester may top it up. */
-  private waitForDeposit(): void {
-    if (this.worker.leasesHeld + this.wanted.length + this.pending > 0) return;
-    this.rest(REFRESH_MS, async () => {
-      const refreshed = await this.desk.refresh();
+  /** The requester tops its channel up as it runs low: only the chain says when. Looked up before the deposit is used up. */
+  private watchDeposit(wanted: number): void {
+    const { clock } = this.context;
+    if (this.refreshing || !this.desk.runsLow(this.worker.leasedShards + this.pending + wanted * AHEAD)) return;
+    this.refreshing = true;
+    void this.desk.refresh().then(async (refreshed) => {
       if (refreshed.ok && refreshed.value.closeAt !== undefined) {
         this.finish({
           outcome: 'refused',
           error: appError('channel.closing', 'The requester is closing its payment channel.'),
         });
-      }
+      } else if (refreshed.ok) this.ask();
+      await clock.sleep(REFRESH_MS, this.over.signal);
+      this.refreshing = false;
+      this.ask();
     });
   }
 
-  private rest(ms: number, then: () => Promise<void> = async () => {}): void {
+  private rest(ms: number): void {
     if (this.resting) return;
     this.resting = true;
-    void this.context.clock
-      .sleep(Math.max(50, ms), this.over.signal)
-      .then(then)
-      .then(() => {
-        this.resting = false;
-        this.ask();
-      });
+    void this.context.clock.sleep(Math.max(50, ms), this.over.signal).then(() => {
+      this.resting = false;
+      this.ask();
+    });
   }
 
   /** The ledger knows it is submitted before the requester sees a byte of it. */

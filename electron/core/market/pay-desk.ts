@@ -67,13 +67,17 @@ export class PayDesk {
   /** Shards that may still be asked for. */
   room(leased: number, pending: number): number {
     const { creditShards, creditWei } = this.context.settings;
-    const { impliedWei, depositWei } = this.channel;
+    const { impliedWei } = this.channel;
     const owed = impliedWei > this.heldWei ? impliedWei - this.heldWei : 0n;
-    const spokenFor = impliedWei > this.heldWei ? impliedWei : this.heldWei;
     return creditRoom(
       { leased, pending, acceptedUnpaidWei: wei(owed) },
-      { priceWei: this.priceWei, creditShards, creditWei, depositLeftWei: wei(depositWei - spokenFor) },
+      { priceWei: this.priceWei, creditShards, creditWei, depositLeftWei: this.depositLeft() },
     );
+  }
+
+  /** True where the channel cannot pay this many more shards. */
+  runsLow(shards: number): boolean {
+    return this.depositLeft() < BigInt(shards) * this.priceWei;
   }
 
   /** After verdicts: the ledger has raised what is owed. */
@@ -85,7 +89,7 @@ export class PayDesk {
   async refresh(): Promise<Result<Channel, ChainError | LedgerError>> {
     const { chain, ledger, clock } = this.context;
     const found = await chain.channels.get(this.channelId);
-    if (!found.ok) return found;
+    if (!found.ok || this.context.stopping.aborted) return found;
     const saved = ledger.money.saveChannel(found.value, this.requester, clock.now());
     if (!saved.ok) return saved;
     this.reload();
@@ -118,6 +122,12 @@ export class PayDesk {
       addedWei: addedWei.toString(),
     });
     return stored;
+  }
+
+  /** What the channel holds above all that was accepted or promised. */
+  private depositLeft(): Wei {
+    const { impliedWei, depositWei } = this.channel;
+    return wei(depositWei - (impliedWei > this.heldWei ? impliedWei : this.heldWei));
   }
 
   private fault(voucher: Voucher): VoucherError | undefined {

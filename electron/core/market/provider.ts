@@ -12,7 +12,7 @@ import { OfferBook } from './offer-book.ts';
 import { chooseOffer, unfit, type OfferEntry } from './policy/choose-offer.ts';
 import { Settler, type SettleError } from './settler.ts';
 
-export interface ProviderOptions extends Omit<ProviderContext, 'settings' | 'emit'> {
+export interface ProviderOptions extends Omit<ProviderContext, 'settings' | 'emit' | 'stopping'> {
   readonly settings?: Partial<ProviderSettings>;
   readonly onEvent?: (event: ProviderEvent) => void;
 }
@@ -67,6 +67,7 @@ class ProviderAgent implements Provider {
     this.context = {
       ...rest,
       settings: { ...DEFAULT_PROVIDER_SETTINGS, ...settings },
+      stopping: this.stopping.signal,
       emit: (event) => {
         if (event.type === 'voucher.received') this.settler.poke();
         onEvent?.({ ...event, at: rest.clock.now() });

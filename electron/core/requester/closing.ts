@@ -4,7 +4,7 @@ import type { PayerChannel } from '#core/ledger/requester-channels.ts';
 import { wei, type Hex, type Wei } from '#shared/units.ts';
 import type { RequesterContext } from './context.ts';
 
-const LOOK_MS = 500;
+const LOOK_MS = 200;
 
 /**
  * Ends a job's channels: waits a while for each payee to settle and close, gives feedback where there was pay, and asks

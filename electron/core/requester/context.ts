@@ -62,4 +62,6 @@ export interface RequesterContext {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly emit: (event: RequesterEvent) => void;
+  /** Aborted when the requester stops: whatever still waits for the chain then must leave the ledger alone. */
+  readonly stopping: AbortSignal;
 }

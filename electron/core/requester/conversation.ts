@@ -15,8 +15,8 @@ import type { RequesterContext } from './context.ts';
 import type { JobRun } from './job-run.ts';
 import type { Session } from './session.ts';
 
-/** Refusals that may look different soon: a chain that is away, a budget that is freed. */
-const RETRY_MS = 15_000;
+/** When a refused node may ask again: soon where the chain was away, later where something has to be done about it. */
+const RETRY_MS = { chain: 2000, other: 15_000 };
 
 /** One provider's conversation: join, then whatever it says, until it ends or breaks the protocol. */
 export async function converse(
@@ -30,6 +30,10 @@ export async function converse(
     if (hello.error !== undefined) accuse(context, link, hello.error);
     return;
   }
+  if (context.stopping.aborted) {
+    link.abort(appError('work.stopped', 'The requester is stopping.'));
+    return;
+  }
   const { join, statement } = hello.value;
   const run = jobOf(statement.offerId);
   if (run === undefined) {
@@ -39,7 +43,7 @@ export async function converse(
   const session = await welcome(run, link, join, statement);
   if (!session.ok) {
     run.core.emit({ type: 'peer.refused', peerId: link.peer, error: session.error });
-    refuse(link, session.error, RETRY_MS);
+    refuse(link, session.error, session.error.code.startsWith('chain.') ? RETRY_MS.chain : RETRY_MS.other);
     return;
   }
   await listen(context, run, session.value);
@@ -76,6 +80,7 @@ async function welcome(
     return err(appError('work.backend_refused', 'This job is not for that backend.'));
   const account = await core.paymaster.open(link.peer, statement.payee);
   if (!account.ok) return account;
+  if (context.stopping.aborted) return err(appError('work.stopped', 'The requester is stopping.'));
   if (join.voucher !== undefined) {
     const adopted = core.paymaster.adopt(account.value, join.voucher);
     if (!adopted.ok) return adopted;
@@ -153,6 +158,7 @@ async function handle(
     case 'leaseDone': {
       const verified = await context.network.unseal('lease-done', message.body.sealed);
       if (!verified.ok) return verified;
+      if (context.stopping.aborted) return err(undefined);
       if (verified.value.sender !== session.peer)
         return err(appError('work.message_invalid', 'A statement is signed by somebody else.'));
       return run.leaseDone(message.body.leaseId, session, verified.value.payload);

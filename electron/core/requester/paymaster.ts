@@ -22,7 +22,7 @@ export interface PeerAccount {
 }
 
 export type PayeeError = AppError<
-  'work.identity_unknown' | 'work.payee_mismatch' | 'work.channel_over' | 'work.budget_exhausted'
+  'work.identity_unknown' | 'work.payee_mismatch' | 'work.channel_over' | 'work.budget_exhausted' | 'work.stopped'
 >;
 
 /** Channels and budget of one job: no lease is granted that could not be paid for. */
@@ -86,6 +86,7 @@ export class Paymaster {
     peer.toppingUp = true;
     const topped = await this.context.chain.channels.topUp(channel.channelId, amountWei);
     peer.toppingUp = false;
+    if (this.context.stopping.aborted) return ok();
     if (!topped.ok) return topped;
     const stored = this.context.ledger.channels.setDeposit(channel.reference, topped.value.depositWei);
     if (!stored.ok) return stored;
@@ -149,6 +150,7 @@ export class Paymaster {
       const { channelId, reference, state, depositWei } = each.channel;
       if (channelId === undefined || state !== 'open') continue;
       const found = await chain.channels.get(channelId);
+      if (this.context.stopping.aborted) return;
       if (!found.ok || found.value.closed === true || found.value.depositWei === depositWei) continue;
       const stored = ledger.channels.setDeposit(reference, found.value.depositWei);
       if (stored.ok) each.channel = { ...each.channel, depositWei: found.value.depositWei };
@@ -161,6 +163,7 @@ export class Paymaster {
   ): Promise<Result<PeerAccount, PayeeError | ChainError | LedgerError>> {
     const { chain, ledger, signer, settings } = this.context;
     const agent = await chain.identities.byPeer(peer);
+    if (this.context.stopping.aborted) return err(stopped());
     if (!agent.ok) return agent;
     if (agent.value === undefined) return err(unknownIdentity());
     if (!sameAddress(agent.value.wallet, payee)) return err(otherPayee());
@@ -188,6 +191,7 @@ export class Paymaster {
       challengeSeconds: settings.challengeSeconds,
       reference,
     });
+    if (this.context.stopping.aborted) return err(stopped());
     if (!opened.ok) return opened;
     if (opened.value.closed === true) return err(channelOver());
     const stored = ledger.channels.opened(reference, opened.value);
@@ -228,6 +232,10 @@ function account(channel: PayerChannel): PeerAccount {
 /** Names the one channel of an offer and a provider, whatever crashes in between. */
 export function referenceOf(offerId: string, peer: PeerIdText): Hex {
   return `0x${createHash('sha256').update(`hearth-channel\n${offerId}\n${peer}`).digest('hex')}`;
+}
+
+function stopped(): PayeeError {
+  return appError('work.stopped', 'The requester is stopping.');
 }
 
 function unknownIdentity(): PayeeError {

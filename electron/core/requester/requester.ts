@@ -13,7 +13,10 @@ import { watchChannels } from './closing.ts';
 import type { Job, JobHandle, RequesterError } from './job.ts';
 import { JobRun } from './job-run.ts';
 
-export interface RequesterOptions extends Omit<RequesterContext, 'settings' | 'emit' | 'random' | 'refereePlacement'> {
+export interface RequesterOptions extends Omit<
+  RequesterContext,
+  'settings' | 'emit' | 'random' | 'refereePlacement' | 'stopping'
+> {
   readonly settings?: Partial<RequesterSettings>;
   /** cpu 0 where absent. */
   readonly refereePlacement?: RequesterContext['refereePlacement'];
@@ -62,6 +65,7 @@ class RequesterAgent implements Requester {
       random: random ?? Math.random,
       settings: { ...DEFAULT_REQUESTER_SETTINGS, ...settings },
       emit: (event) => onEvent?.(event),
+      stopping: this.stopping.signal,
     };
   }
 

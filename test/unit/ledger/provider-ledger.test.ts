@@ -95,6 +95,19 @@ describe("the provider's ledger", () => {
     ledger.close();
   });
 
+  it('takes a voucher that is ahead of verdicts which come again, and one that is ahead of verdicts lost for good', () => {
+    const ledger = withChannel(open());
+    compute(ledger, lease('a'));
+    // Pays for both results of the lease and for three of a ledger that is gone.
+    must(ledger.money.acceptVoucher(voucher(50n), 2));
+    expect(ledger.money.channel(channelId)?.impliedWei).toBe(30n);
+    const verdicts = [0, 1].map((index) => ({ index, outcome: 'accepted' as const, code: '' }));
+    expect(must(ledger.leases.judge(lease('a').leaseId, verdicts, 3))).toMatchObject({ accepted: 2, state: 'paid' });
+    expect(ledger.money.channel(channelId)?.impliedWei).toBe(50n);
+    expect(ledger.leases.open()).toEqual([]);
+    ledger.close();
+  });
+
   it('counts a verdict once, however often it is sent', () => {
     const ledger = withChannel(open());
     compute(ledger, lease('a'));
