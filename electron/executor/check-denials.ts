@@ -29,7 +29,7 @@ export async function checkDenials(given: unknown): Promise<DenialOutcomes> {
  * we want to see them denied.
  */
 function builtin<Name extends 'node:net' | 'node:child_process'>(name: Name): Builtins[Name] {
-  return process.getBuiltinModule(name) as Builtins[Name];
+  return process.getBuiltinModule(name);
 }
 
 interface Builtins {

@@ -263,10 +263,20 @@ describe('an executor and its owner', () => {
     const stuck = { ...model, read: () => new Promise<Uint8Array>(() => undefined) };
     const gone = { ...model, read: () => Promise.reject(new Error('disk gone')) };
     expect(await outcomes(under.run(request([1], { source: gone })))).toEqual(['whole batch: compute.model_invalid']);
-    expect(await outcomes(under.run(request([1], { source: stuck, deadlineMs: 50 })))).toEqual([
+    expect(await outcomes(under.run(request([1], { source: stuck, deadlineMs: 500 })))).toEqual([
       'whole batch: compute.deadline',
     ]);
     expect(await outcomes(under.run(request([3])))).toEqual([6]);
+  });
+
+  it('takes up a batch that comes in the very moment when the one before has failed', async () => {
+    const under = slot();
+    const gone = { ...model, read: () => Promise.reject(new Error('disk gone')) };
+    for (let turns = 0; turns < 12; turns += 1) {
+      await under.run(request([1], { ...of({ ...gone, digest: sourceOf(Buffer.from([turns])).digest }) }));
+      for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+      expect(await outcomes(under.run(request([3], { deadlineMs: 1000 })))).toEqual([6]);
+    }
   });
 
   it('takes no more than so many batches in line', async () => {

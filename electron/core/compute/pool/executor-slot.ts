@@ -44,6 +44,7 @@ export class ExecutorSlot {
   #backOff: AbortController | undefined;
   #idle: NodeJS.Timeout | undefined;
   #pumping = false;
+  #pumpAgain = false;
   #stopped = false;
   #starting = false;
 
@@ -112,11 +113,16 @@ export class ExecutorSlot {
     void this.#pump();
   }
 
+  /** One loop at a time. A call that comes while it is about to end is not lost: it goes round once more. */
   async #pump(): Promise<void> {
+    this.#pumpAgain = true;
     if (this.#pumping) return;
     this.#pumping = true;
     try {
-      while (await this.#step());
+      while (this.#pumpAgain) {
+        this.#pumpAgain = false;
+        while (await this.#step());
+      }
     } finally {
       this.#pumping = false;
     }
