@@ -156,7 +156,7 @@ export const LIMITS = {
     answerTimeoutMs: 20_000,
     /** A requester that asks nothing for so long loses its stream. */
     idleTimeoutMs: 60_000,
-    /** Uploads: streams of one peer and of all. Each holds two leaves in memory. */
+    /** Uploads: streams of one peer and of all. Each holds three leaves in memory. */
     uploadStreamsPerPeer: 4,
     uploadStreams: 32,
     /** Entries in the folder; each costs a few hundred bytes of memory. */

@@ -19,9 +19,7 @@ const SMALL_BYTES = 128 * KiB;
  */
 export async function isLeaf(manifest: Manifest, index: number, bytes: Uint8Array): Promise<boolean> {
   const digest =
-    bytes.byteLength < SMALL_BYTES
-      ? sha256(bytes)
-      : new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes));
+    bytes.byteLength < SMALL_BYTES ? sha256(bytes) : new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes));
   return Buffer.compare(digest, leafDigest(manifest, index)) === 0;
 }
 

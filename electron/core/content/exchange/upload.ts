@@ -1,37 +1,15 @@
-import { appError } from '#shared/errors.ts';
-import { leafCount, leafSize } from '#shared/protocol/content/manifest.ts';
-import { CONTENT_PROTOCOL, decodeRequest, encodeResponse } from '#shared/protocol/content/messages.ts';
-import type { ContentRequest, ContentResponse, FaultCode } from '#shared/protocol/content/messages.ts';
+import { CONTENT_PROTOCOL, encodeResponse } from '#shared/protocol/content/messages.ts';
 import { LIMITS } from '#shared/protocol/limits.ts';
 import type { PeerIdText } from '#shared/units.ts';
-import type { Conversation, Network, OutgoingFrame, ProtocolHandler } from '../../network/port.ts';
+import type { Conversation, Network, ProtocolHandler } from '../../network/port.ts';
 import type { ContentStore } from '../disk/store.ts';
-import type { OpenEntry } from '../disk/open-entry.ts';
 import { stopped } from '../errors.ts';
-
-type LeavesRequest = Extract<ContentRequest, { kind: 'leaves' }>;
-
-/**
- * Two buffers in turn for the leaves of one conversation. A frame's bytes are taken by the time that a later send has
- * resolved, so a leaf's buffer is free when the leaf after it has been sent. A new one for each leaf would cost more in
- * garbage collection than all else that an upload does.
- */
-class LeafBuffers {
-  #free = Buffer.alloc(0);
-  #used = Buffer.alloc(0);
-
-  next(sizeBytes: number): Uint8Array {
-    const buffer = this.#free.byteLength < sizeBytes ? Buffer.allocUnsafeSlow(sizeBytes) : this.#free;
-    this.#free = this.#used;
-    this.#used = buffer;
-    return buffer.subarray(0, sizeBytes);
-  }
-}
+import { answers, fault, nextRequest } from './answers.ts';
+import type { Answer } from './answers.ts';
 
 /**
- * Gives content to whoever knows its name. Requests of one conversation are answered one after the other, each leaf
- * read, verified and sent before the next: a slow reader holds two leaves of memory, and its own requests wait in the
- * stream's window.
+ * Gives content to whoever knows its name, a bounded number of conversations at a time. Requests of one are answered one
+ * after the other; a slow reader holds three leaves of memory, and its own requests wait in the stream's window.
  */
 export class Uploads {
   readonly handler: ProtocolHandler;
@@ -78,7 +56,7 @@ export class Uploads {
     this.#streams.set(peer, streams);
     this.#conversations.add(conversation);
     try {
-      await this.#serve(conversation, busy);
+      await (busy ? this.#turnAway(conversation) : this.#serve(conversation));
     } finally {
       this.#conversations.delete(conversation);
       const left = (this.#streams.get(peer) ?? 1) - 1;
@@ -87,95 +65,37 @@ export class Uploads {
     }
   }
 
-  async #serve(conversation: Conversation, busy: boolean): Promise<void> {
-    const buffers = new LeafBuffers();
+  async #turnAway(conversation: Conversation): Promise<void> {
+    const request = await nextRequest(conversation, LIMITS.content.answerTimeoutMs, () => this.#breach(conversation));
+    if (request !== undefined) await put(conversation, fault(request.id, 'content.busy', 'too many conversations'));
+    await conversation.close();
+  }
+
+  async #serve(conversation: Conversation): Promise<void> {
+    const prepared = answers(conversation, this.#store, () => this.#breach(conversation));
+    let next = prepared.next();
     for (;;) {
-      const timeoutMs = busy ? LIMITS.content.answerTimeoutMs : LIMITS.content.idleTimeoutMs;
-      const received = await conversation.receive({ timeoutMs });
-      if (!received.ok) {
-        conversation.abort(received.error);
+      const answer = await next;
+      if (answer.done === true) break;
+      // The one after it is read from the disk meanwhile.
+      next = prepared.next();
+      // A failure to send ends it: the network has already ended the stream, and so the preparing.
+      if (!(await put(conversation, answer.value))) {
+        await next;
+        await prepared.return();
         return;
       }
-      if (received.value === undefined) break;
-      const request = received.value.kind === 'control' ? decodeRequest(received.value.body) : undefined;
-      if (request?.ok !== true) {
-        this.#network.report(conversation.remotePeer, 'invalid_message');
-        conversation.abort(appError('content.message_invalid', 'The peer sent something that is no request.'));
-        return;
-      }
-      if (busy) {
-        await this.#fault(conversation, request.value.id, 'content.busy', 'too many conversations');
-        break;
-      }
-      // A failure to send ends it: the network has already ended the stream.
-      if (!(await this.#answer(conversation, buffers, request.value))) return;
     }
     await conversation.close();
   }
 
-  async #answer(conversation: Conversation, buffers: LeafBuffers, request: ContentRequest): Promise<boolean> {
-    const { id, cid } = request;
-    const lease = await this.#store.lease(cid);
-    if (!lease.ok) {
-      const code = lease.error.code === 'content.not_found' ? 'content.not_found' : 'content.unavailable';
-      return this.#fault(conversation, id, code, 'not here');
-    }
-    try {
-      const { entry } = lease.value;
-      return request.kind === 'describe'
-        ? await this.#describe(conversation, id, entry, request.manifest)
-        : await this.#leaves(conversation, buffers, entry, request);
-    } finally {
-      lease.value.release();
-    }
-  }
-
-  async #describe(conversation: Conversation, id: number, entry: OpenEntry, manifest: boolean): Promise<boolean> {
-    const described = await this.#send(conversation, {
-      kind: 'description',
-      id,
-      manifestBytes: manifest ? entry.manifestBytes.byteLength : 0,
-      have: entry.complete ? new Uint8Array() : entry.have.bytes,
-    });
-    return described && (!manifest || this.#data(conversation, entry.manifestBytes));
-  }
-
-  async #leaves(
-    conversation: Conversation,
-    buffers: LeafBuffers,
-    entry: OpenEntry,
-    { id, first, count }: LeavesRequest,
-  ): Promise<boolean> {
-    if (first + count > leafCount(entry.manifest)) {
-      return this.#fault(conversation, id, 'content.request_invalid', 'no such leaf');
-    }
-    for (let index = first; index < first + count; index += 1) {
-      const leaf = await entry.readLeafForPeer(index, buffers.next(leafSize(entry.manifest, index)));
-      if (!leaf.ok) {
-        const code = leaf.error.code === 'content.not_found' ? 'content.not_found' : 'content.unavailable';
-        return this.#fault(conversation, id, code, `leaf ${index} cannot be read`);
-      }
-      const sent =
-        (await this.#send(conversation, { kind: 'leaf', id, index })) && (await this.#data(conversation, leaf.value));
-      if (!sent) return false;
-    }
-    return true;
-  }
-
-  #fault(conversation: Conversation, id: number, code: FaultCode, message: string): Promise<boolean> {
-    return this.#send(conversation, { kind: 'fault', id, code, message });
-  }
-
-  #send(conversation: Conversation, response: ContentResponse): Promise<boolean> {
-    return put(conversation, { kind: 'control', body: encodeResponse(response) });
-  }
-
-  #data(conversation: Conversation, body: Uint8Array): Promise<boolean> {
-    return put(conversation, { kind: 'data', body });
+  #breach(conversation: Conversation): void {
+    this.#network.report(conversation.remotePeer, 'invalid_message');
   }
 }
 
-async function put(conversation: Conversation, frame: OutgoingFrame): Promise<boolean> {
-  const sent = await conversation.send(frame);
-  return sent.ok;
+async function put(conversation: Conversation, { response, body }: Answer): Promise<boolean> {
+  const sent = await conversation.send({ kind: 'control', body: encodeResponse(response) });
+  if (!sent.ok || body === undefined) return sent.ok;
+  return (await conversation.send({ kind: 'data', body })).ok;
 }
