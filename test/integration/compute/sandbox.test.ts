@@ -9,6 +9,7 @@ import { tiersOf, type SandboxTier } from '#core/compute/sandbox/command.ts';
 import { findTool } from '#core/compute/sandbox/tools.ts';
 import type { SandboxReport } from '#core/compute/sandbox/report.ts';
 import { executorFiles, repositoryRoot } from '#support/compute-models.ts';
+import { tempDir } from '#support/temp-dir.ts';
 
 const EVERYTHING = ['network', 'local-sockets', 'file-writes', 'file-reads', 'processes', 'signals'];
 const namespaces = process.platform === 'linux' && findTool('unshare') !== undefined;
@@ -74,6 +75,8 @@ describe('an executor whose agent is killed', () => {
     async () => {
       const agent = spawn(process.execPath, [path.join(repositoryRoot, 'test/support/lonely-agent.ts')], {
         stdio: ['ignore', 'pipe', 'inherit'],
+        // It dies without tidying up.
+        env: { ...process.env, TMPDIR: tempDir() },
       });
       const [line] = (await once(agent.stdout, 'data')) as [Buffer];
       const pid = Number(line.toString());
