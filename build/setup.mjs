@@ -59,7 +59,7 @@ export async function setUpOrExit() {
     return await setUp();
   } catch (error) {
     say(error instanceof Error ? error.message : String(error));
-    process.exit(1);
+    return process.exit(1);
   }
 }
 
