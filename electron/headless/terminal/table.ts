@@ -1,5 +1,8 @@
 import { stripVTControlCharacters } from 'node:util';
 
+/** A last column of sentences is not underlined across the whole screen. */
+const LAST_RULE = 24;
+
 /** Columns aligned for a terminal; numbers (cells that start with a digit or sign) to the right. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((title, column) => Math.max(width(title), ...rows.map((row) => width(row[column] ?? ''))));
@@ -14,7 +17,11 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
       })
       .join('  ')
       .trimEnd();
-  return [line(head), line(widths.map((size) => '─'.repeat(size))), ...rows.map(line)].join('\n');
+  return [
+    line(head),
+    widths.map((size, column) => '─'.repeat(column === head.length - 1 ? Math.min(size, LAST_RULE) : size)).join('  '),
+    ...rows.map(line),
+  ].join('\n');
 }
 
 /** Two columns: a name and what is to be said of it. */
