@@ -4,7 +4,7 @@ import type { AppError } from '#shared/errors.ts';
 import type { RequesterEvent } from '#shared/model/events.ts';
 import type { NetworkFile } from '#shared/model/network-file.ts';
 import { ok, type Result } from '#shared/result.ts';
-import { wei, type Hex, type Wei } from '#shared/units.ts';
+import { wei, type Wei } from '#shared/units.ts';
 import { createIndexer } from './chain/indexer/indexer.ts';
 import type { ExecutorFiles } from './compute/sandbox/command.ts';
 import type { PurseKey } from './key-file.ts';
@@ -33,9 +33,14 @@ export interface BuyerOptions {
 export interface Buyer {
   readonly peer: Peer;
   readonly requester: Requester;
-  /** What the chain's own events say was paid out of our channels, however much our ledger believes. */
-  paidOnChain(): Promise<Result<ReadonlyMap<Hex, Wei>, AppError>>;
+  /** A job's money from two sides that do not know of each other: our ledger's vouchers and the chain's own events. */
+  account(jobId: string): Promise<Result<JobAccount, AppError>>;
   stop(): Promise<void>;
+}
+
+export interface JobAccount {
+  readonly promisedWei: Wei;
+  readonly paidOnChainWei: Wei;
 }
 
 export async function startBuyer(options: BuyerOptions): Promise<Result<Buyer, AppError>> {
@@ -82,10 +87,17 @@ export async function startBuyer(options: BuyerOptions): Promise<Result<Buyer, A
   return ok({
     peer,
     requester,
-    paidOnChain: async () => {
+    account: async (jobId) => {
       const synced = await indexer.sync();
       if (!synced.ok) return synced;
-      return ok(new Map(indexer.queries.channels().map((channel) => [channel.channelId, wei(channel.settledWei)])));
+      const onChain = new Map(indexer.queries.channels().map(({ channelId, settledWei }) => [channelId, settledWei]));
+      let promised = 0n;
+      let paid = 0n;
+      for (const { channelId, cumulativeWei } of ledger.value.channels.ofJob(jobId)) {
+        promised += cumulativeWei;
+        if (channelId !== undefined) paid += onChain.get(channelId) ?? 0n;
+      }
+      return ok({ promisedWei: wei(promised), paidOnChainWei: wei(paid) });
     },
     stop: async () => {
       await requester.stop();

@@ -8,7 +8,7 @@ import type { JobHandle } from '#core/requester/job.ts';
 import { networkFileSchema } from '#shared/model/network-file.ts';
 import type { RequesterEvent } from '#shared/model/events.ts';
 import { ok } from '#shared/result.ts';
-import { wei, type Hex } from '#shared/units.ts';
+import { wei } from '#shared/units.ts';
 import { practiceFaucet } from '../commands/parts/faucet.ts';
 import { executorFiles, practiceModelFile } from '../commands/parts/layout.ts';
 import { EMPTY_TALLY, tally } from '../practice/tally.ts';
@@ -93,13 +93,12 @@ export const startRequesterRole: StartRole = async (raw, emit) => {
       if (what !== 'finish') return undefined;
       job.finishUp();
       const done = await job.done;
-      const onChain = await buyer.paidOnChain();
-      if (!onChain.ok) return { error: onChain.error };
-      const settledWei = [...counted.channels].reduce((sum, id) => sum + (onChain.value.get(id as Hex) ?? 0n), 0n);
+      const account = await buyer.account(job.jobId);
+      if (!account.ok) return { error: account.error };
       return {
         ...(done.ok ? done.value : { error: done.error }),
-        paidOffChainWei: counted.promisedWei.toString(),
-        paidOnChainWei: settledWei.toString(),
+        paidOffChainWei: account.value.promisedWei.toString(),
+        paidOnChainWei: account.value.paidOnChainWei.toString(),
         bytes: counted.bytes,
       };
     },
