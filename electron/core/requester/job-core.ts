@@ -135,7 +135,8 @@ export class JobCore {
 
   private denounce(peer: PeerIdText, index: number): void {
     const { lies } = this.peerRecord(peer);
-    this.context.network.report(peer, 'wrong_result');
+    // Not reported to the network: a ban there cuts the conversation over which the liar is owed verdicts, and pay for
+    // what it did right. It is shunned here, where it would get work.
     this.emit({ type: 'peer.lied', peerId: peer, shard: index, lies, shunnedMs: shunnedMs(lies) });
   }
 

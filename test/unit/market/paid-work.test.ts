@@ -75,8 +75,8 @@ describe('paid work', () => {
     expect(earned(mallory)).toMatchObject({ refused: lies });
     expect(earned(mallory).earnedWei).toBe(BigInt(earned(mallory).accepted) * PRICE);
     expect(earned(alice).earnedWei).toBe(100n * PRICE);
-    expect(requester.peer.reported.filter(({ misdeed }) => misdeed === 'wrong_result')).toHaveLength(lies);
-    expect(requester.peer.reported.every(({ peer }) => peer === mallory.peer.peerId)).toBe(true);
+    // A ban by the network would cut off the very conversation that brings the liar what its right answers earned.
+    expect(requester.peer.reported).toEqual([]);
     expectEqualSums(world, requester);
   });
 
