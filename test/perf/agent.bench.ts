@@ -128,7 +128,10 @@ async function idle(pid: number, seconds: number): Promise<readonly Row[]> {
 async function processorMs(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
   // Fields 14 and 15; the second is a name in brackets that may hold spaces.
-  const [user, system] = stat.slice(stat.lastIndexOf(')') + 2).split(' ').slice(11, 13);
+  const [user, system] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 13);
   return ((Number(user) + Number(system)) * 1000) / TICKS_A_SECOND;
 }
 
@@ -141,5 +144,11 @@ async function childrenOf(pid: number): Promise<readonly number[]> {
   const lists = await Promise.all(
     (await readdir(`/proc/${pid}/task`)).map((task) => readFile(`/proc/${pid}/task/${task}/children`, 'utf8')),
   );
-  return lists.flatMap((list) => list.trim().split(' ').filter((word) => word !== '').map(Number));
+  return lists.flatMap((list) =>
+    list
+      .trim()
+      .split(' ')
+      .filter((word) => word !== '')
+      .map(Number),
+  );
 }

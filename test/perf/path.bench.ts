@@ -10,7 +10,7 @@ import type { BareRequest, Measured } from './parts/bare-loop.ts';
 import { Child } from './parts/child.ts';
 import type { BuyerRequest, JobEnd } from './parts/path-buyer.ts';
 import type { Turn, TurnRequest } from './parts/path-contributor.ts';
-import { startPathNetwork, withPair, type PathNetwork } from './parts/path-network.ts';
+import { startPathNetwork, withContributor, type PathPeers } from './parts/path-network.ts';
 import type { Measure, Row } from './row.ts';
 
 interface Subject {
@@ -24,9 +24,6 @@ const SUBJECTS: readonly Subject[] = [
   { ms: 1, goal: '>= 0.7' },
 ];
 
-/** The agent's own default. */
-const CREDIT_SHARDS = 512;
-
 /**
  * The whole path: requester, relay, contributor and sandboxed executor, each its own process, and a chain with real
  * channels. A shard counts once it is computed, sent back, verified and paid by a voucher that the contributor has
@@ -38,12 +35,12 @@ export const measure: Measure = async ({ quick }) => {
   const bare = new Child('bare-loop.ts', {});
   try {
     await bare.next();
-    const throughput = await withPair(network, CREDIT_SHARDS, async (contributor, buyer) => {
+    return await withContributor(network, async (peers) => {
       const rows: Row[] = [];
-      for (const subject of SUBJECTS) rows.push(...(await compare(bare, contributor, buyer, subject, quick)));
-      return rows;
+      const buyer = await peers.buyer('buyer');
+      for (const subject of SUBJECTS) rows.push(...(await compare(bare, peers.contributor, buyer, subject, quick)));
+      return [...rows, ...(await roundTrip(peers, quick))];
     });
-    return [...throughput, ...(await roundTrip(network, quick))];
   } finally {
     await bare.end();
     await network.stop();
@@ -61,15 +58,15 @@ async function compare(
   const bareLoop = (batch: number, forMs: number) => bare.ask<Measured>({ batch, forMs } satisfies BareRequest);
   const path = (forMs: number) => contributor.ask<Turn>({ forMs } satisfies TurnRequest);
   const batch = await calibrate(bareLoop, ms);
-  const { inputBytes } = await bareLoop(batch, 300);
+  const { inputBytes } = await bareLoop(batch, 100);
   await buyer.ask({ begin: { batch } } satisfies BuyerRequest);
   // Until leases have their full length and the code is compiled.
-  await path(quick ? 2000 : 5000);
-  const turns: { readonly bare: number; readonly path: number }[] = [];
-  for (let turn = 0; turn < (quick ? 3 : 9); turn += 1) {
-    const alone = rate(await bareLoop(batch, quick ? 700 : 2500));
-    const through = rate(await path(quick ? 1400 : 3500));
-    turns.push({ bare: alone, path: through });
+  await path(quick ? 800 : 5000);
+  const turns: { readonly bare: number; readonly path: number; readonly busy: number }[] = [];
+  for (let turn = 0; turn < (quick ? 3 : 15); turn += 1) {
+    const alone = rate(await bareLoop(batch, quick ? 500 : 1500));
+    const through = await path(quick ? 600 : 1500);
+    turns.push({ bare: alone, path: rate(through), busy: through.computeMs / through.elapsedMs });
   }
   await path(0);
   const end = await buyer.ask<JobEnd>({ end: true } satisfies BuyerRequest);
@@ -78,25 +75,29 @@ async function compare(
   return [
     { name: `${name}, of the bare loop`, value: median(turns.map((t) => t.path / t.bare)), unit: 'ratio', goal },
     { name: `${name}, verified and paid`, value: median(turns.map((t) => t.path)), unit: '1/s' },
+    { name: `${name}, runtime at work`, value: median(turns.map((t) => t.busy)), unit: 'ratio' },
     { name: `${name}, bare loop`, value: median(turns.map((t) => t.bare)), unit: '1/s' },
   ];
 }
 
+/** Twice, as a larger batch costs more for each image. */
 async function calibrate(bareLoop: (batch: number, forMs: number) => Promise<Measured>, ms: number): Promise<number> {
-  const probe = 16;
-  await bareLoop(probe, 100);
-  const { shards, elapsedMs } = await bareLoop(probe, 300);
-  return Math.max(1, Math.round((ms * probe * shards) / elapsedMs));
+  let batch = 8;
+  for (let round = 0; round < 3; round += 1) {
+    await bareLoop(batch, 50);
+    const { shards, elapsedMs } = await bareLoop(batch, 150);
+    batch = Math.max(1, Math.round((ms * batch * shards) / elapsedMs));
+  }
+  return batch;
 }
 
 /** One shard of one digit at a time, from the lease's grant to the answer verified and stored, against an echo of its bytes. */
-async function roundTrip(network: PathNetwork, quick: boolean): Promise<readonly Row[]> {
-  const { roundTripsMs, inputBytes } = await withPair(network, 1, async (contributor, buyer) => {
-    await buyer.ask({ begin: { batch: 1 } } satisfies BuyerRequest);
-    await contributor.ask({ forMs: quick ? 2000 : 10_000 } satisfies TurnRequest);
-    await contributor.ask({ forMs: 0 } satisfies TurnRequest);
-    return buyer.ask<JobEnd>({ end: true } satisfies BuyerRequest);
-  });
+async function roundTrip({ contributor, buyer }: PathPeers, quick: boolean): Promise<readonly Row[]> {
+  const oneByOne = await buyer('one-by-one', true);
+  await oneByOne.ask({ begin: { batch: 1 } } satisfies BuyerRequest);
+  await contributor.ask({ forMs: quick ? 1000 : 10_000 } satisfies TurnRequest);
+  await contributor.ask({ forMs: 0 } satisfies TurnRequest);
+  const { roundTripsMs, inputBytes } = await oneByOne.ask<JobEnd>({ end: true } satisfies BuyerRequest);
   const shard = median(roundTripsMs.slice(roundTripsMs.length >> 2));
   const echo = median(await echoes(inputBytes, quick ? 300 : 2000));
   return [
@@ -111,7 +112,10 @@ async function echoes(bytes: number, count: number): Promise<readonly number[]> 
   const client = await bareNode();
   try {
     const [peer] = (await once(server, 'message')) as [PerfPeer];
-    const stream = await client.dialProtocol(peer.bare.map((address) => multiaddr(address)), BARE_ECHO);
+    const stream = await client.dialProtocol(
+      peer.bare.map((address) => multiaddr(address)),
+      BARE_ECHO,
+    );
     const raw = byteStream(stream);
     const body = new Uint8Array(bytes).fill(1);
     const times: number[] = [];

@@ -24,17 +24,22 @@ interface Batch {
   readonly to: number;
 }
 
-interface Done {
+/** A batch in the executor's hands or in line for them. */
+interface Started {
   readonly batch: Batch;
-  readonly output: Result<RunOutput, ComputeError>;
+  /** Undefined where its lease could not be noted as running. */
+  readonly running: Promise<Result<RunOutput, ComputeError> | undefined>;
 }
 
 /** Inputs handed to an executor at once: bounds the copies in flight, and lets the next batch travel while one runs. */
 const BATCH_BYTES = 8 * MiB;
+/** One that runs and one that stands in line behind it. */
+const BATCHES_STARTED = 2;
 
 /**
- * Runs leases one after the other and keeps the executor fed: while a batch runs, the results of the one before are
- * hashed, stored and sent. Results are in the ledger before `onComputed` hears of them.
+ * Runs leases one after the other and keeps the executor fed: the next batch stands in line before one ends, so the
+ * executor works on while results are hashed, stored and sent. Results are in the ledger before `onComputed` hears of
+ * them.
  */
 export class LeaseWorker {
   private readonly context: ProviderContext;
@@ -42,6 +47,7 @@ export class LeaseWorker {
   private readonly onComputed: (lease: HeldLease, results: readonly StoredResult[]) => void;
   private readonly onLedgerError: (error: LedgerError) => void;
   private readonly batches: Batch[] = [];
+  private readonly started: Started[] = [];
   private readonly results = new Map<string, StoredResult[]>();
   private readonly stopping = new AbortController();
   private working: Promise<void> | undefined;
@@ -79,6 +85,7 @@ export class LeaseWorker {
     this.shards += lease.inputs.length;
     this.leases += 1;
     this.batches.push(...batchesOf(lease));
+    this.feed();
     this.working ??= this.work();
   }
 
@@ -102,21 +109,25 @@ export class LeaseWorker {
     await this.working;
   }
 
-  private async work(): Promise<void> {
-    let before: Done | undefined;
-    for (let batch = this.batches.shift(); batch !== undefined; batch = this.batches.shift()) {
-      const running = this.start(batch);
-      if (before !== undefined) this.take(before);
-      before = undefined;
-      const output = await running;
-      if (output === undefined || this.stopping.signal.aborted) break;
-      before = { batch, output };
-      if (this.batches.length === 0) {
-        this.take(before);
-        before = undefined;
-      }
+  private feed(): void {
+    while (this.started.length < BATCHES_STARTED) {
+      const batch = this.batches.shift();
+      if (batch === undefined) return;
+      this.started.push({ batch, running: this.start(batch) });
     }
-    if (before !== undefined && !this.stopping.signal.aborted) this.take(before);
+  }
+
+  private async work(): Promise<void> {
+    for (let head = this.started[0]; head !== undefined; head = this.started[0]) {
+      const output = await head.running;
+      this.started.shift();
+      if (output === undefined || this.stopping.signal.aborted) break;
+      this.feed();
+      this.take(head.batch, output);
+    }
+    const left = this.started.splice(0);
+    // Not without need: a lease added meanwhile would find nobody at work.
+    if (left.length > 0) await Promise.all(left.map(({ running }) => running));
     this.working = undefined;
   }
 
@@ -140,8 +151,7 @@ export class LeaseWorker {
     });
   }
 
-  private take({ batch, output }: Done): void {
-    const { lease, from, to } = batch;
+  private take({ lease, from, to }: Batch, output: Result<RunOutput, ComputeError>): void {
     const { leaseId } = lease.row;
     const results = this.results.get(leaseId);
     if (results === undefined || this.failed) return;

@@ -7,7 +7,6 @@ import { openLedger } from '#core/ledger/open-ledger.ts';
 import type { JobHandle } from '#core/requester/job.ts';
 import type { RequesterEvent } from '#shared/model/events.ts';
 import type { NetworkFile } from '#shared/model/network-file.ts';
-import { LIMITS } from '#shared/protocol/limits.ts';
 import { peerIdText, sha256Hex, wei } from '#shared/units.ts';
 import { executorFiles } from '#support/compute-models.ts';
 import { practiceFaucet } from '../../../electron/headless/commands/parts/faucet.ts';
@@ -19,6 +18,8 @@ export interface BuyerConfig {
   readonly networkFile: NetworkFile;
   /** The contributor: with us it has a good name already, so that one answer in a hundred is recomputed, not each. */
   readonly proven: string;
+  /** A shard is given out when the one before is back: for how long one takes, not how many pass. */
+  readonly oneByOne: boolean;
 }
 
 /** Begins an endless job of digits, or ends the one that runs. */
@@ -34,13 +35,18 @@ export interface JobEnd {
 }
 
 const STREAK = 1000;
-const { directory, networkFile, proven } = configOf<BuyerConfig>();
+const { directory, networkFile, proven, oneByOne } = configOf<BuyerConfig>();
 const wallet = valueOf(await practicePurseFromFile(path.join(directory, 'purse.key')));
 await practiceFaucet(networkFile, wallet.address)();
 
 const { modelDigest } = await digitShards(1);
 const ledger = valueOf(openLedger(path.join(directory, 'ledger.sqlite'), 'requester'));
-const standing = { peer: peerIdText(proven), modelDigest: sha256Hex(modelDigest), backend: 'cpu', streak: STREAK } as const;
+const standing = {
+  peer: peerIdText(proven),
+  modelDigest: sha256Hex(modelDigest),
+  backend: 'cpu',
+  streak: STREAK,
+} as const;
 valueOf(ledger.apply('', { standings: [{ ...standing, valid: STREAK, invalid: 0 }] }));
 ledger.close();
 
@@ -64,11 +70,15 @@ const buyer = valueOf(
     logger: pino({ level: 'silent' }),
     local: true,
     onEvent,
+    ...(oneByOne ? { settings: { maxShardsPerLease: 1 } } : {}),
   }),
 );
 
 let job: JobHandle | undefined;
 let inputBytes = 0;
+/** Resolved by the shard before. */
+let turn = Promise.resolve();
+let pass: () => void = () => {};
 
 async function begin(batch: number): Promise<object> {
   const { model, shards } = await digitShards(batch);
@@ -77,15 +87,25 @@ async function begin(batch: number): Promise<object> {
   const submitted = await buyer.requester.submit({
     jobId: `digits-${batch}-${Date.now()}`,
     model,
-    source: { inputs: (index) => shards[index % shards.length] },
+    source: {
+      inputs: async (index) => {
+        if (oneByOne) {
+          await turn;
+          turn = new Promise((resolve) => {
+            pass = resolve;
+          });
+        }
+        return shards[index % shards.length];
+      },
+    },
     priceWei: wei(1n),
     budgetWei: wei(10n ** 9n),
     checks: 'adaptive',
     tolerance: 1e-5,
-    onOutput: () => {},
+    onOutput: () => pass(),
   });
   job = valueOf(submitted);
-  return { leaseShards: LIMITS.shard.perLeaseCount };
+  return {};
 }
 
 async function end(): Promise<JobEnd> {

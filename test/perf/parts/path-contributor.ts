@@ -13,8 +13,6 @@ import { answerParent, configOf, valueOf } from './child.ts';
 export interface ContributorConfig {
   readonly directory: string;
   readonly networkFile: NetworkFile;
-  /** Shards in flight and unpaid. */
-  readonly creditShards: number;
 }
 
 /** Works for `forMs` or a little longer, from one voucher to another; 0: goes on working and answers at once. */
@@ -26,9 +24,11 @@ export interface Turn {
   /** Verified and paid. */
   readonly shards: number;
   readonly elapsedMs: number;
+  /** Of these, the runtime was at work on a shard. */
+  readonly computeMs: number;
 }
 
-const { directory, networkFile, creditShards } = configOf<ContributorConfig>();
+const { directory, networkFile } = configOf<ContributorConfig>();
 const wallet = valueOf(await practicePurseFromFile(path.join(directory, 'purse.key')));
 
 let gate = Promise.withResolvers<void>();
@@ -46,17 +46,19 @@ const gated = (compute: Compute): Compute => ({
 });
 
 let onPaid: (wei: bigint) => void = () => {};
+let computedMs = 0;
 const agent = valueOf(
   await startAgent({
     directory,
     networkFile,
     wallet,
-    settings: settingsSchema.parse({ compute: { backend: 'cpu', threads: 1 }, market: { creditShards } }),
+    settings: settingsSchema.parse({ compute: { backend: 'cpu', threads: 1 } }),
     executor: executorFiles,
     logger: pino({ level: 'silent' }),
     local: true,
     findGas: practiceFaucet(networkFile, wallet.address),
     onEvent: (event) => {
+      if (event.type === 'shard.computed') computedMs += event.ms;
       if (event.type === 'voucher.received') onPaid(BigInt(event.addedWei));
     },
     wrapCompute: gated,
@@ -73,13 +75,14 @@ function work(forMs: number): Promise<Turn> {
       const now = performance.now();
       if (startedAt === undefined) {
         startedAt = now;
+        computedMs = 0;
         return;
       }
       shards += Number(wei);
       if (now - startedAt < forMs) return;
       onPaid = () => {};
       gate = Promise.withResolvers();
-      resolve({ shards, elapsedMs: now - startedAt });
+      resolve({ shards, elapsedMs: now - startedAt, computeMs: computedMs });
     };
   });
 }
@@ -89,7 +92,7 @@ answerParent(
   async ({ forMs }: TurnRequest): Promise<Turn> => {
     if (forMs > 0) return work(forMs);
     gate.resolve();
-    return { shards: 0, elapsedMs: 0 };
+    return { shards: 0, elapsedMs: 0, computeMs: 0 };
   },
   () => agent.stop({ graceful: false }),
 );

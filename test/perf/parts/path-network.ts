@@ -53,28 +53,39 @@ export async function startPathNetwork(): Promise<PathNetwork> {
   };
 }
 
-/** One contributor that the requester knows as reliable, and the requester: each a process of its own. */
-export async function withPair<T>(
+/** A contributor's process, and the requesters' that know it as reliable. */
+export interface PathPeers {
+  readonly contributor: Child;
+  /** Started beside the others; `oneByOne`: a shard is given out when the one before is back. */
+  buyer(name: string, oneByOne?: boolean): Promise<Child>;
+}
+
+export async function withContributor<T>(
   { networkFile, directory }: PathNetwork,
-  creditShards: number,
-  use: (contributor: Child, buyer: Child) => Promise<T>,
+  use: (peers: PathPeers) => Promise<T>,
 ): Promise<T> {
   const place = async (name: string): Promise<string> => {
-    const folder = path.join(directory, `${name}-${creditShards}`);
+    const folder = path.join(directory, name);
     await mkdir(folder, { recursive: true });
     return folder;
   };
-  const config: ContributorConfig = { directory: await place('contributor'), networkFile, creditShards };
+  const config: ContributorConfig = { directory: await place('contributor'), networkFile };
   const contributor = new Child('path-contributor.ts', config);
-  let buyer: Child | undefined;
+  const buyers: Child[] = [];
   try {
     const { peerId } = await contributor.next<{ readonly peerId: string }>();
-    const buyerConfig: BuyerConfig = { directory: await place('buyer'), networkFile, proven: peerId };
-    buyer = new Child('path-buyer.ts', buyerConfig);
-    await buyer.next();
-    return await use(contributor, buyer);
+    return await use({
+      contributor,
+      buyer: async (name, oneByOne = false) => {
+        const buyerConfig: BuyerConfig = { directory: await place(name), networkFile, proven: peerId, oneByOne };
+        const buyer = new Child('path-buyer.ts', buyerConfig);
+        buyers.push(buyer);
+        await buyer.next();
+        return buyer;
+      },
+    });
   } finally {
     await contributor.end();
-    await buyer?.end();
+    await Promise.all(buyers.map((buyer) => buyer.end()));
   }
 }
