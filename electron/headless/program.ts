@@ -71,7 +71,7 @@ Start here:
       'full',
     )
     .option('--price <wei>', 'pay per shard, in the smallest unit of the token', '1000000000000000')
-    .option('--budget <wei>', 'spend at most this (default: shards x price x 2)')
+    .option('--budget <wei>', 'spend at most this (default: shards x price x 4)')
     .option('--tolerance <number>', 'relative L2 within which two answers agree', '0.00001');
 
   command(program, 'status', 'What the agent on this machine is doing', () =>

@@ -36,6 +36,9 @@ const flagsSchema = z.object({
   budget: amount.optional(),
   tolerance: z.coerce.number().positive().max(1),
 });
+
+/** Two peers compute each shard, and a quarrel costs two more. */
+const BUDGET_FACTOR = 4n;
 type Flags = z.infer<typeof flagsSchema>;
 
 /** Has a model run over inputs by the network, verified and paid; the results as one .npz. */
@@ -123,7 +126,8 @@ async function buy(
   if (!wallet.ok) return output.fail(wallet.error);
   if (practice) await practiceFaucet(networkFile, wallet.value.address)();
   const directory = path.join(paths.data, 'networks', networkFile.networkId, 'requester');
-  const spool = await OutputSpool.open(path.join(directory, 'outputs'), nameOf(flags, model, shards));
+  const name = nameOf(flags, model, shards);
+  let spool = await OutputSpool.open(path.join(directory, 'outputs'), name);
   if (spool.size > 0) output.note(`Going on where an earlier run was: ${spool.size} of ${shards.length} are there.`);
   const log = openLogFile({ directory: paths.logs, name: 'requester', level: 'info' });
   const { token } = networkFile.chain;
@@ -141,37 +145,46 @@ async function buy(
       progress?.heard(event);
     },
   });
-  if (!buyer.ok) return output.fail(buyer.error);
+  if (!buyer.ok) {
+    progress?.close();
+    await spool.close();
+    await log.close();
+    return output.fail(buyer.error);
+  }
   const failures: string[] = [];
-  try {
-    const price = BigInt(flags.price);
-    const job = await buyer.value.requester.submit({
+  const price = BigInt(flags.price);
+  const submit = () =>
+    buyer.value.requester.submit({
       jobId: spool.jobId,
       model,
       source: { count: shards.length, inputs: (index: number) => shards[index] },
       priceWei: wei(price),
-      budgetWei: wei(flags.budget === undefined ? price * BigInt(shards.length) * 4n : BigInt(flags.budget)),
+      budgetWei: wei(flags.budget === undefined ? price * BigInt(shards.length) * BUDGET_FACTOR : BigInt(flags.budget)),
       checks: flags.checks,
       tolerance: flags.tolerance,
       onOutput: (index: number, outputs: NamedTensors) => spool.put(index, outputs),
       onFailed: (index: number, code: string) => void failures.push(`shard ${index}: ${code}`),
     });
+  try {
+    let job = await submit();
+    if (!job.ok && job.error.code === 'work.job_over') {
+      // An earlier run ended this job (its budget, say) and was stopped before it could tidy up: this is a new one.
+      await spool.remove();
+      spool = await OutputSpool.open(path.join(directory, 'outputs'), name);
+      job = await submit();
+    }
     if (!job.ok) return output.fail(job.error);
     const done = await job.value.done;
     progress?.close();
     if (!done.ok) return output.fail(done.error);
-    if (failures.length > 0) {
-      return output.fail(
-        appError(
-          'submit.shards_failed',
-          `${failures.length} of ${shards.length} shards could not be computed by anybody (${failures.slice(0, 3).join('; ')}).`,
-          {
-            remedy: 'Run the model on this machine to see why; nothing was paid for them.',
-          },
-        ),
-      );
+    const all = spool.all(shards.length);
+    const missing = all.filter((outputs) => outputs === undefined).length;
+    if (missing > 0) {
+      // The job is over: asked for again, it is done anew.
+      await spool.remove();
+      return output.fail(shardsFailed(missing, shards.length, failures));
     }
-    const joined = joinBatch(spool.all(shards.length).filter((outputs) => outputs !== undefined));
+    const joined = joinBatch(all.filter((outputs) => outputs !== undefined));
     if (!joined.ok) return output.fail(joined.error);
     const file = writeNpz(joined.value);
     if (!file.ok) return output.fail(file.error);
@@ -189,8 +202,19 @@ async function buy(
   } finally {
     progress?.close();
     await buyer.value.stop();
+    await spool.close();
     await log.close();
   }
+}
+
+/** Some of `failures` may have been told to an earlier run only, which was killed. */
+function shardsFailed(missing: number, count: number, failures: readonly string[]) {
+  const examples = failures.length === 0 ? '' : ` (${failures.slice(0, 3).join('; ')})`;
+  return appError(
+    'submit.shards_failed',
+    `${missing} of ${count} shards could not be computed by anybody${examples}.`,
+    { remedy: 'Run the model on this machine to see why; nothing was paid for them.' },
+  );
 }
 
 /** The same work under the same terms has the same name: submitting it again after a crash goes on with it. */

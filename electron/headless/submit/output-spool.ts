@@ -16,6 +16,7 @@ export class OutputSpool {
   readonly #file: string;
   readonly #handle: FileHandle;
   readonly #outputs: Map<number, NamedTensors>;
+  #closed = false;
 
   private constructor(file: string, handle: FileHandle, outputs: Map<number, NamedTensors>) {
     this.#file = file;
@@ -60,13 +61,16 @@ export class OutputSpool {
     return Array.from({ length: count }, (_unused, index) => this.#outputs.get(index));
   }
 
-  close(): Promise<void> {
-    return this.#handle.close();
+  /** Twice is once. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#handle.close();
   }
 
   /** Once the results are where the user wanted them. */
   async remove(): Promise<void> {
-    await this.#handle.close();
+    await this.close();
     await rm(this.#file, { force: true });
   }
 }
