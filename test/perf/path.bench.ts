@@ -61,11 +61,11 @@ async function compare(
   const { inputBytes } = await bareLoop(batch, 100);
   await buyer.ask({ begin: { batch } } satisfies BuyerRequest);
   // Until leases have their full length and the code is compiled.
-  await path(quick ? 800 : 5000);
+  await path(quick ? 500 : 4000);
   const turns: { readonly bare: number; readonly path: number; readonly busy: number }[] = [];
-  for (let turn = 0; turn < (quick ? 3 : 15); turn += 1) {
-    const alone = rate(await bareLoop(batch, quick ? 500 : 1500));
-    const through = await path(quick ? 600 : 1500);
+  for (let turn = 0; turn < (quick ? 3 : 9); turn += 1) {
+    const alone = rate(await bareLoop(batch, quick ? 400 : 1500));
+    const through = await path(quick ? 400 : 1500);
     turns.push({ bare: alone, path: rate(through), busy: through.computeMs / through.elapsedMs });
   }
   await path(0);

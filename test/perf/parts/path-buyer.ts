@@ -10,7 +10,7 @@ import type { NetworkFile } from '#shared/model/network-file.ts';
 import { peerIdText, sha256Hex, wei } from '#shared/units.ts';
 import { executorFiles } from '#support/compute-models.ts';
 import { practiceFaucet } from '../../../electron/headless/commands/parts/faucet.ts';
-import { answerParent, configOf, valueOf } from './child.ts';
+import { answerParent, config, valueOf } from './child.ts';
 import { digitShards } from './digit-shards.ts';
 
 export interface BuyerConfig {
@@ -35,7 +35,7 @@ export interface JobEnd {
 }
 
 const STREAK = 1000;
-const { directory, networkFile, proven, oneByOne } = configOf<BuyerConfig>();
+const { directory, networkFile, proven, oneByOne } = config() as BuyerConfig;
 const wallet = valueOf(await practicePurseFromFile(path.join(directory, 'purse.key')));
 await practiceFaucet(networkFile, wallet.address)();
 

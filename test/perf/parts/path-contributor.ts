@@ -8,7 +8,7 @@ import type { NetworkFile } from '#shared/model/network-file.ts';
 import { settingsSchema } from '#shared/model/settings.ts';
 import { executorFiles } from '#support/compute-models.ts';
 import { practiceFaucet } from '../../../electron/headless/commands/parts/faucet.ts';
-import { answerParent, configOf, valueOf } from './child.ts';
+import { answerParent, config, valueOf } from './child.ts';
 
 export interface ContributorConfig {
   readonly directory: string;
@@ -28,7 +28,7 @@ export interface Turn {
   readonly computeMs: number;
 }
 
-const { directory, networkFile } = configOf<ContributorConfig>();
+const { directory, networkFile } = config() as ContributorConfig;
 const wallet = valueOf(await practicePurseFromFile(path.join(directory, 'purse.key')));
 
 let gate = Promise.withResolvers<void>();

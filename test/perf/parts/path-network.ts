@@ -57,7 +57,7 @@ export async function startPathNetwork(): Promise<PathNetwork> {
 export interface PathPeers {
   readonly contributor: Child;
   /** Started beside the others; `oneByOne`: a shard is given out when the one before is back. */
-  buyer(name: string, oneByOne?: boolean): Promise<Child>;
+  readonly buyer: (name: string, oneByOne?: boolean) => Promise<Child>;
 }
 
 export async function withContributor<T>(
@@ -69,8 +69,8 @@ export async function withContributor<T>(
     await mkdir(folder, { recursive: true });
     return folder;
   };
-  const config: ContributorConfig = { directory: await place('contributor'), networkFile };
-  const contributor = new Child('path-contributor.ts', config);
+  const contributorConfig: ContributorConfig = { directory: await place('contributor'), networkFile };
+  const contributor = new Child('path-contributor.ts', contributorConfig);
   const buyers: Child[] = [];
   try {
     const { peerId } = await contributor.next<{ readonly peerId: string }>();
