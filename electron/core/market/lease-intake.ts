@@ -1,15 +1,19 @@
+import { setImmediate as othersFirst } from 'node:timers/promises';
 import { checkLayout, payloadBytes } from '#shared/protocol/work-tensors.ts';
 import { appError, type AppError } from '#shared/errors.ts';
 import { LIMITS } from '#shared/protocol/limits.ts';
 import { leaseStatement, type LeaseStatement, type Offer, type TensorLayout } from '#shared/protocol/work-messages.ts';
 import { decode } from '#shared/protocol/work-wire.ts';
 import { err, ok, type Result } from '#shared/result.ts';
-import { type PeerIdText, type Sha256Hex } from '#shared/units.ts';
+import { MiB, type PeerIdText, type Sha256Hex } from '#shared/units.ts';
 import type { ProviderContext } from './context.ts';
 import { digestBytes, digestTensors } from './wire/digest.ts';
 import { tensorsOfPayload } from './wire/payload.ts';
 import type { LinkError, WorkLink } from './wire/work-link.ts';
 import type { NamedTensors } from '#shared/model/tensor.ts';
+
+/** Hashed in one go; then whoever waits, the feeding of the executor above all, has its turn. */
+const HASHED_AT_ONCE_BYTES = MiB;
 
 export type LeaseError = LinkError | AppError<'work.lease_invalid' | 'work.input_altered'>;
 
@@ -42,6 +46,7 @@ export async function receiveLease(
   const payload = await link.payload(layouts.value);
   if (!payload.ok) return payload;
   let bytes = 0;
+  let yieldedAt = 0;
   for (const [at, shard] of statement.shards.entries()) {
     const parts = payload.value[at] ?? [];
     const layout = layouts.value[at];
@@ -49,6 +54,10 @@ export async function receiveLease(
       return err(appError('work.input_altered', 'A shard’s inputs are not those that the requester signed for.'));
     }
     bytes += parts.reduce((sum, part) => sum + part.byteLength, 0);
+    if (bytes - yieldedAt >= HASHED_AT_ONCE_BYTES) {
+      yieldedAt = bytes;
+      await othersFirst();
+    }
   }
   const signed = verified.value.payload;
   const inputs = tensorsOfPayload(layouts.value, payload.value);
