@@ -3,7 +3,11 @@ import { z } from 'zod';
 /** Amounts of the pay token's smallest unit cross JSON as decimal strings. */
 const amount = z
   .string()
-  .regex(/^(0|[1-9][0-9]{0,77})$/, 'must be a whole number of the smallest unit, as a string')
+  .regex(/^(0|[1-9][0-9]{0,77})$/, {
+    error: 'must be a whole number of the smallest unit, as a string',
+    // What comes after would throw on other text.
+    abort: true,
+  })
   .refine((text) => BigInt(text) < 1n << 128n, 'is larger than any channel can hold');
 
 const port = z.number().int().min(0).max(65_535);

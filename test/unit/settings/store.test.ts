@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { tempDir } from '#support/temp-dir.ts';
 import { defaultSettings } from '#shared/model/settings.ts';
-import { loadSettings, saveSettings, settingsFile } from '#core/settings/store.ts';
+import { loadSettings, parseSettings, saveSettings, settingsFile } from '#core/settings/store.ts';
 import { withSetting } from '#core/settings/edit.ts';
 
 describe('settings on disk', () => {
@@ -55,6 +55,15 @@ describe('settings on disk', () => {
     const saved = await saveSettings(folder, { ...defaultSettings(), log: { level: 'loud' } });
     expect(saved).toMatchObject({ ok: false, error: { code: 'settings.invalid', data: { setting: 'log.level' } } });
     expect(existsSync(folder)).toBe(false);
+  });
+
+  it('refuse an amount that is no number, or more than a channel holds, by name', () => {
+    for (const minPriceWei of ['much', '-1', '1e3', '', '9'.repeat(77)]) {
+      expect(parseSettings(JSON.stringify({ version: 1, market: { minPriceWei } }), 'settings.json')).toMatchObject({
+        ok: false,
+        error: { code: 'settings.invalid', data: { setting: 'market.minPriceWei' } },
+      });
+    }
   });
 
   it('say what to do when the folder cannot be written', async () => {
