@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { computeAddress, HDNodeWallet, Mnemonic, SigningKey } from 'ethers';
+import { computeAddress, getAddress, HDNodeWallet, Mnemonic, SigningKey } from 'ethers';
 import { appError, type AppError } from '#shared/errors.ts';
 import { LIMITS } from '#shared/protocol/limits.ts';
 import { err, ok, type Result } from '#shared/result.ts';
@@ -77,7 +77,8 @@ export async function walletAddress(file: string): Promise<Result<Address, Walle
   const text = await readKeystore(file);
   if (!text.ok) return text;
   const address = keystoreAddress(text.value);
-  return address === undefined ? err(damaged(file)) : ok(address);
+  // Keystores spell it in lower case; people compare it with what they were shown when it was made.
+  return address === undefined ? err(damaged(file)) : ok(getAddress(address) as Address);
 }
 
 /** Opens the wallet for signing. */
