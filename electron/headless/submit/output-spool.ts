@@ -83,7 +83,7 @@ function parse(bytes: Buffer): { readonly outputs: Map<number, NamedTensors>; re
     const length = bytes.readUInt32LE(end + 4);
     const from = end + HEAD_BYTES;
     if (from + length > bytes.byteLength) break;
-    const tensors = readNpz(bytes.subarray(from, from + length), LIMITS.shard.outputBytes);
+    const tensors = readNpz(Uint8Array.from(bytes.subarray(from, from + length)), LIMITS.shard.outputBytes);
     if (!tensors.ok) break;
     outputs.set(index, tensors.value);
     end = from + length;

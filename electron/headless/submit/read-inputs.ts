@@ -98,7 +98,8 @@ export async function fileBytes(file: string): Promise<Result<Uint8Array, InputE
         }),
       );
     }
-    return ok(await readFile(file));
+    // A plain array, not a Buffer: a Buffer's slice() shares memory where everybody else's copies.
+    return ok(new Uint8Array(await readFile(file)));
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
     return err(
