@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { computeAddress } from 'ethers';
 import { appError, type AppError } from '#shared/errors.ts';
@@ -19,12 +19,15 @@ async function keyFromFile(file: string): Promise<Result<Uint8Array, KeyFileErro
   const present = await readKey(file);
   if (!present.ok || present.value !== undefined) return present as Result<Uint8Array, KeyFileError>;
   const key = freshKey();
+  const draft = `${file}.${randomBytes(6).toString('hex')}`;
   try {
     await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
-    // 'wx': of two processes that start at once, one makes the key and the other reads it.
-    await writeFile(file, `${key.toString('hex')}\n`, { mode: 0o600, flag: 'wx', flush: true });
+    await writeFile(draft, `${key.toString('hex')}\n`, { mode: 0o600, flag: 'wx', flush: true });
+    // A link never replaces: of two processes that start at once, one makes the key and the other reads it, whole.
+    await link(draft, file).finally(() => rm(draft, { force: true }));
     return ok(key);
   } catch (error) {
+    await rm(draft, { force: true }).catch(() => undefined);
     if (codeOf(error) === 'EEXIST') return keyFromFile(file);
     return err(
       appError('key.not_saved', `A key could not be saved (${codeOf(error)}).`, {
