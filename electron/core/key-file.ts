@@ -24,10 +24,9 @@ async function keyFromFile(file: string): Promise<Result<Uint8Array, KeyFileErro
     await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
     await writeFile(draft, `${key.toString('hex')}\n`, { mode: 0o600, flag: 'wx', flush: true });
     // A link never replaces: of two processes that start at once, one makes the key and the other reads it, whole.
-    await link(draft, file).finally(() => rm(draft, { force: true }));
+    await link(draft, file);
     return ok(key);
   } catch (error) {
-    await rm(draft, { force: true }).catch(() => undefined);
     if (codeOf(error) === 'EEXIST') return keyFromFile(file);
     return err(
       appError('key.not_saved', `A key could not be saved (${codeOf(error)}).`, {
@@ -35,6 +34,8 @@ async function keyFromFile(file: string): Promise<Result<Uint8Array, KeyFileErro
         data: { file },
       }),
     );
+  } finally {
+    await rm(draft, { force: true }).catch(() => undefined);
   }
 }
 
