@@ -5,6 +5,8 @@ import { wei, type Hex, type Wei } from '#shared/units.ts';
 import type { RequesterContext } from './context.ts';
 
 const LOOK_MS = 200;
+/** A payee that has all it was promised and left has no reason to come back; one that is there closes well before. */
+const PAID_GRACE_MS = 3000;
 
 /**
  * Ends a job's channels: waits a while for each payee to settle and close, gives feedback where there was pay, and asks
@@ -65,11 +67,16 @@ async function untilPaidOut(
   signal: AbortSignal,
 ): Promise<Channel | undefined> {
   const { chain, clock, settings } = context;
-  const deadline = clock.now() + settings.closePatienceMs;
+  let deadline = clock.now() + settings.closePatienceMs;
+  let paidOut = false;
   let last: Channel | undefined;
   for (;;) {
     const found = await chain.channels.get(channel.channelId);
     if (found.ok) last = found.value;
+    if (!paidOut && last !== undefined && last.settledWei > 0n && last.settledWei >= channel.cumulativeWei) {
+      paidOut = true;
+      deadline = Math.min(deadline, clock.now() + PAID_GRACE_MS);
+    }
     if (last?.closed === true || signal.aborted || clock.now() >= deadline) return last;
     await clock.sleep(LOOK_MS, signal);
   }
