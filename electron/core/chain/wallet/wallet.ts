@@ -99,7 +99,11 @@ export async function exportWallet(
   const address = await walletAddress(options.file);
   if (!address.ok) return address;
   if (!(await options.confirm(address.value))) {
-    return err(appError('wallet.not_confirmed', 'The secret was not shown, because it was not confirmed.'));
+    return err(
+      appError('wallet.not_confirmed', 'The secret was not shown, because it was not confirmed.', {
+        remedy: 'Confirm when asked; where nobody can be asked: hearth wallet export --yes',
+      }),
+    );
   }
   const secret = await readSecret(options);
   if (!secret.ok) return secret;
