@@ -8,7 +8,7 @@ import { networkFileSchema, type NetworkFile } from '#shared/model/network-file.
 import type { Settings } from '#shared/model/settings.ts';
 import { err, ok, type Result } from '#shared/result.ts';
 import { programFile } from '../commands/parts/layout.ts';
-import { practiceFolder, practiceNetworkFile } from '../commands/parts/network-file.ts';
+import { lastPracticeNetworkFile, practiceFolder, practiceNetworkFile } from '../commands/parts/network-file.ts';
 import { chainReadySchema } from '../roles/chain-ready.ts';
 import type { RoleEvent } from '../roles/messages.ts';
 import { Supervisor, type ProcessEvent, type SupervisedRole } from '../roles/supervisor.ts';
@@ -79,9 +79,10 @@ export class PracticeNetwork {
     const { addresses, stun } = relayReadySchema.parse(relay.value);
     relayPort = Number(/\/tcp\/(\d+)\/p2p/.exec(addresses.find((address) => !address.includes('/ws')) ?? '')?.[1] ?? 0);
     const networkFile = networkFileSchema.parse({ version: 1, networkId, chain: onChain, bootstrap: addresses, stun });
-    await writeFileAtomic(practiceNetworkFile(options.paths), `${JSON.stringify(networkFile, null, 2)}\n`, {
-      mode: 0o600,
-    });
+    const text = `${JSON.stringify(networkFile, null, 2)}\n`;
+    for (const file of [lastPracticeNetworkFile(options.paths), practiceNetworkFile(options.paths)]) {
+      await writeFileAtomic(file, text, { mode: 0o600 });
+    }
     return ok(new PracticeNetwork(options, supervisor, networkFile, long));
   }
 

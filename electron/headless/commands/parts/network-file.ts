@@ -21,6 +21,11 @@ export function practiceNetworkFile(paths: Paths): string {
   return path.join(practiceFolder(paths), 'network.json');
 }
 
+/** The practice network of the last run; it stays when the network stops, so that what was earned can still be shown. */
+export function lastPracticeNetworkFile(paths: Paths): string {
+  return path.join(practiceFolder(paths), 'last-network.json');
+}
+
 /** The network named on the command line or in the settings. */
 export async function loadNetworkFile(name: string, paths: Paths): Promise<Result<NetworkFile, NetworkFileError>> {
   const file = name === PRACTICE ? practiceNetworkFile(paths) : path.resolve(name);
