@@ -89,7 +89,7 @@ async function throughput(
   await portLoop(pool, source, 5);
   const ratios: number[] = [];
   let portMs = 0;
-  const rounds = quick ? 9 : 25;
+  const rounds = quick ? 7 : 25;
   for (let round = 0; round < rounds; round += 1) {
     const alone = await bareLoop(bare, bytes, shards);
     const through = await portLoop(pool, source, shards);

@@ -86,12 +86,12 @@ async function open({ network, peer }: Sides, protocol: string): Promise<Convers
 
 async function bulk(sides: Sides, quick: boolean): Promise<readonly Row[]> {
   const frame = new Uint8Array(MiB).fill(7);
-  const frames = quick ? 96 : 256;
+  const frames = quick ? 32 : 256;
   const bytes = frame.byteLength * frames;
   const bare: number[] = [];
   const own: number[] = [];
   // In turns, so that both meet the same weather.
-  for (let round = 0; round < (quick ? 4 : 7); round += 1) {
+  for (let round = 0; round < (quick ? 3 : 7); round += 1) {
     const stream = await sides.bare(BARE_SINK);
     bare.push(await mbPerSecond(bytes, () => bareTransfer(stream, frame, frames)));
     stream.abort(new Error('done'));
@@ -110,7 +110,7 @@ async function bulk(sides: Sides, quick: boolean): Promise<readonly Row[]> {
 
 async function latency(sides: Sides, quick: boolean): Promise<readonly Row[]> {
   const body = new Uint8Array(1024).fill(1);
-  const trips = quick ? 800 : 4000;
+  const trips = quick ? 400 : 4000;
   const stream = await sides.bare(BARE_ECHO);
   const raw = byteStream(stream);
   const bare = await roundTrips(trips, async () => {
@@ -137,7 +137,7 @@ async function idleCost(nodes: TestNodes, quick: boolean): Promise<readonly Row[
   const child = fork(ENTRY, ['idle', relay.network.addresses()[0] ?? '']);
   try {
     await once(child, 'message');
-    child.send(quick ? 3 : 15);
+    child.send(quick ? 2 : 15);
     const [report] = (await once(child, 'message')) as [IdleReport];
     return [
       { name: 'idle network node from sources, resident', value: report.residentMb, unit: 'MiB', goal: '< 200' },
