@@ -3,6 +3,7 @@ import { startAgent, type Agent } from '#core/agent.ts';
 import { openLogFile } from '#core/obs/logger.ts';
 import { serveMetrics } from '#core/obs/metrics-server.ts';
 import { loadSettings } from '#core/settings/store.ts';
+import { appError } from '#shared/errors.ts';
 import { serveControl } from '../control/server.ts';
 import { AgentView } from '../terminal/agent-view.ts';
 import { sentence, toJson } from '../terminal/output.ts';
@@ -21,6 +22,13 @@ interface StartFlags {
 /** A contributor's agent in the foreground, until stopped. */
 export async function start(context: CommandContext, flags: StartFlags): Promise<void> {
   const { paths, output } = context;
+  if (flags.metrics !== undefined && !(/^\d{1,5}$/.test(flags.metrics) && Number(flags.metrics) <= 65_535)) {
+    return output.fail(
+      appError('command.invalid_option', '--metrics takes a port number, 0 to 65535.', {
+        remedy: 'See: hearth start --help',
+      }),
+    );
+  }
   const settings = await loadSettings(paths.config);
   if (!settings.ok) return output.fail(settings.error);
   const name = flags.network ?? settings.value.network;
