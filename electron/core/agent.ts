@@ -131,6 +131,8 @@ export async function startAgent(options: AgentOptions): Promise<Result<Agent, A
     network: networkFile,
     account: peer.chain.address,
     database: index,
+    // A block of the slowest chains: earnings are known from our own receipts before.
+    pollMs: 12_000,
   });
 
   const stopping = new AbortController();
