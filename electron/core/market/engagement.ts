@@ -25,10 +25,16 @@ export interface EngagementEnd {
   readonly accused?: true;
 }
 
-/** Sealed statements are checked on arrival, so their own life can be short; what they say has its own times. */
-const SEAL_MS = 120_000;
+/**
+ * Sealed statements are checked on arrival; what they say has its own times. So their own life is short: the other side
+ * remembers each for as long as it could be replayed, and remembers only so many.
+ */
+const SEAL_MS = 5000;
 /** A deposit that does not suffice is looked at again after this time. */
 const REFRESH_MS = 500;
+/** Wants follow each other no faster than this, after a few at once. */
+const LEASE_EVERY_MS = 60;
+const LEASE_BURST = 8;
 /** Leases ahead for which the deposit should suffice. */
 const AHEAD = 4;
 
@@ -51,6 +57,8 @@ export class Engagement {
   private pending = 0;
   private resting = false;
   private refreshing = false;
+  private pacing = false;
+  private nextAskAt = 0;
   private leaving = false;
   private end: EngagementEnd | undefined;
 
@@ -185,6 +193,7 @@ export class Engagement {
   private ask(): void {
     if (this.leaving || this.resting || this.end !== undefined) return;
     while (this.worker.leasesHeld + this.wanted.length < LIMITS.work.leasesInFlight) {
+      if (this.askedTooSoon()) return;
       const asked = this.wanted.reduce((sum, shards) => sum + shards, 0);
       const room = this.desk.room(this.worker.leasedShards + asked, this.pending);
       this.watchDeposit(this.previousSize);
@@ -196,9 +205,28 @@ export class Engagement {
         max: Math.min(this.welcome.maxShardsPerLease, LIMITS.shard.perLeaseCount, room),
       });
       this.previousSize = size;
+      this.nextAskAt =
+        Math.max(this.nextAskAt, this.context.clock.now() - LEASE_BURST * LEASE_EVERY_MS) + LEASE_EVERY_MS;
       this.wanted.push(size);
       this.link.send({ kind: 'want', body: { maxShards: size } });
     }
+  }
+
+  /**
+   * Both sides remember a signed statement for each lease, and only so many: tiny shards come in large leases, not in a
+   * flood of small ones. A few may follow each other closely, as at the beginning.
+   */
+  private askedTooSoon(): boolean {
+    const { clock } = this.context;
+    const waitMs = this.nextAskAt - clock.now();
+    if (waitMs > 0 && !this.pacing) {
+      this.pacing = true;
+      void clock.sleep(waitMs, this.over.signal).then(() => {
+        this.pacing = false;
+        this.ask();
+      });
+    }
+    return waitMs > 0;
   }
 
   /** The requester tops its channel up as it runs low: only the chain says when. Looked up before the deposit is used up. */

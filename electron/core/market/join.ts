@@ -11,7 +11,7 @@ import { PayDesk, type PayError } from './pay-desk.ts';
 import type { OfferEntry } from './policy/choose-offer.ts';
 import { WorkLink } from './wire/work-link.ts';
 
-const SEAL_MS = 120_000;
+const SEAL_MS = 5000;
 const OPEN_MS = 20_000;
 
 export interface Joined {

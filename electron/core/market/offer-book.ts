@@ -9,6 +9,11 @@ interface BookEntry extends OfferEntry {
   readonly goodUntil: number;
 }
 
+export interface Heard {
+  readonly entry: OfferEntry;
+  readonly news: 'new' | 'moved';
+}
+
 /**
  * Offers heard and still standing. Bounded in all and per requester, so that a flood costs its sender's own offers
  * first; an offer that is no longer repeated runs out by itself.
@@ -16,19 +21,23 @@ interface BookEntry extends OfferEntry {
 export class OfferBook {
   private readonly entries = new Map<string, BookEntry>();
 
-  /** Takes in a gossiped statement. Answers the entry when the offer is new, undefined when it only was renewed or is refused. */
-  hear(statement: VerifiedStatement): OfferEntry | undefined {
+  /**
+   * Takes in a gossiped statement. Answers the entry when the offer is new or its requester has moved to other addresses,
+   * undefined when it was only repeated or is refused.
+   */
+  hear(statement: VerifiedStatement): Heard | undefined {
     const parsed = decode(offerType, statement.payload);
     if (!parsed.ok) return undefined;
     const offer = parsed.value;
     // An id belongs to whoever used it first: nobody can replace another's offer.
     const key = `${statement.sender}/${offer.offerId}`;
-    const isNew = !this.entries.has(key);
-    if (isNew && !this.makeRoom(statement.sender)) return undefined;
+    const before = this.entries.get(key);
+    if (before === undefined && !this.makeRoom(statement.sender)) return undefined;
     const entry = { offer, requester: statement.sender, payload: statement.payload, goodUntil: statement.expiresAt };
     this.entries.delete(key);
     this.entries.set(key, entry);
-    return isNew ? entry : undefined;
+    if (before === undefined) return { entry, news: 'new' };
+    return before.offer.addresses.join() === offer.addresses.join() ? undefined : { entry, news: 'moved' };
   }
 
   /** Offers that have not run out, the most recently heard last. */

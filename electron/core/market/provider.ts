@@ -8,7 +8,7 @@ import type { PeerIdText } from '#shared/units.ts';
 import { DEFAULT_PROVIDER_SETTINGS, type ProviderContext, type ProviderSettings } from './context.ts';
 import type { EngagementEnd, Engagement } from './engagement.ts';
 import { join } from './join.ts';
-import { OfferBook } from './offer-book.ts';
+import { OfferBook, type Heard } from './offer-book.ts';
 import { chooseOffer, unfit, type OfferEntry } from './policy/choose-offer.ts';
 import { Settler, type SettleError } from './settler.ts';
 
@@ -58,6 +58,8 @@ class ProviderAgent implements Provider {
   private unsubscribe: (() => void) | undefined;
   private loop: Promise<void> | undefined;
   private engagement: Engagement | undefined;
+  /** The offer that is being joined, and how to break that off when its requester has moved. */
+  private joining: { readonly offerId: string; readonly moved: AbortController } | undefined;
   private state: ProviderState = 'stopped';
   private working: ProviderStatus['working'];
   private reason: string | undefined;
@@ -80,18 +82,8 @@ class ProviderAgent implements Provider {
     if (this.loop !== undefined) return;
     this.housekeeping();
     this.unsubscribe = this.context.network.subscribe('offer', (statement) => {
-      const entry = this.book.hear(statement);
-      if (entry === undefined) return;
-      const { offerId, modelCid, priceWei, shardsOpen } = entry.offer;
-      this.context.emit({
-        type: 'offer.seen',
-        offerId,
-        peerId: entry.requester,
-        modelCid,
-        priceWei: priceWei.toString(),
-        shardsOpen,
-      });
-      this.heard.abort();
+      const heard = this.book.hear(statement);
+      if (heard !== undefined) this.consider(heard);
     });
     this.settler.start();
     this.loop = this.run();
@@ -125,6 +117,25 @@ class ProviderAgent implements Provider {
     return this.settler.settleNow();
   }
 
+  private consider({ entry, news }: Heard): void {
+    const { offerId, modelCid, priceWei, shardsOpen } = entry.offer;
+    if (news === 'new') {
+      this.context.emit({
+        type: 'offer.seen',
+        offerId,
+        peerId: entry.requester,
+        modelCid,
+        priceWei: priceWei.toString(),
+        shardsOpen,
+      });
+    } else {
+      // It was started anew somewhere else: trying where it was is of no use.
+      if (this.joining?.offerId === offerId) this.joining.moved.abort();
+      if (this.backoff.get(offerId)?.until !== Infinity) this.backoff.delete(offerId);
+    }
+    this.heard.abort();
+  }
+
   private async run(): Promise<void> {
     const { clock } = this.context;
     const { signal } = this.stopping;
@@ -144,13 +155,17 @@ class ProviderAgent implements Provider {
   private async engage(entry: OfferEntry): Promise<EngagementEnd> {
     const { signal } = this.stopping;
     this.become('joining', undefined);
-    const joined = await join(this.context, entry, signal);
-    if (!joined.ok) return joined.error;
+    const moved = new AbortController();
+    this.joining = { offerId: entry.offer.offerId, moved };
+    const joined = await join(this.context, entry, AbortSignal.any([signal, moved.signal]));
+    this.joining = undefined;
+    if (!joined.ok) return moved.signal.aborted ? { outcome: 'broken', retryAfterMs: 0 } : joined.error;
     const { engagement, resumed, desk } = joined.value;
     if (signal.aborted) {
       await engagement.abandon();
       return { outcome: 'left' };
     }
+    this.backoff.delete(entry.offer.offerId);
     this.engagement = engagement;
     this.working = { offerId: entry.offer.offerId, requester: entry.requester, since: this.context.clock.now() };
     this.become('working', undefined);
@@ -194,14 +209,21 @@ class ProviderAgent implements Provider {
   private choose(): OfferEntry | undefined {
     const { ledger, placement, settings, clock, network, pay } = this.context;
     const now = clock.now();
-    const unfinished = new Map(this.unfinished().map((entry) => [entry.offer.offerId as string, entry]));
+    const standing = this.book.standing(now);
+    const unfinished = new Map(
+      [...this.unfinished(), ...standing.filter((entry) => this.isCalling(entry))].map((entry) => [
+        entry.offer.offerId as string,
+        entry,
+      ]),
+    );
     const needs = {
       pay,
       backend: placement.backend,
       minPriceWei: settings.minPriceWei,
       maxModelBytes: settings.maxModelBytes,
     };
-    const candidates = [...unfinished.values(), ...this.book.standing(now)].filter(
+    // Of an offer both heard and remembered the one just heard comes first: its addresses are the newer ones.
+    const candidates = [...standing, ...unfinished.values()].filter(
       (entry) =>
         (this.backoff.get(entry.offer.offerId)?.until ?? 0) <= now &&
         (unfinished.has(entry.offer.offerId) || unfit(entry, needs, now) === undefined) &&
@@ -219,6 +241,14 @@ class ProviderAgent implements Provider {
       const parsed = decode(offerType, offer);
       return parsed.ok ? [{ offer: parsed.value, requester, payload: offer }] : [];
     });
+  }
+
+  /** A job that is closing calls those it has channels with: to take their last pay, and to close. */
+  private isCalling({ offer }: OfferEntry): boolean {
+    if (offer.shardsOpen > 0) return false;
+    const { leases, money } = this.context.ledger;
+    const channelId = leases.engagement(offer.offerId)?.channelId;
+    return channelId !== undefined && money.channel(channelId)?.state === 'open';
   }
 
   private nextLookMs(): number {

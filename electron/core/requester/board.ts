@@ -55,6 +55,11 @@ export class Board {
     return this.count !== undefined && this.nextIndex >= this.count;
   }
 
+  /** No shard that was never leased will be. */
+  stopAtNext(): void {
+    this.count = Math.min(this.count ?? Infinity, this.nextIndex);
+  }
+
   /**
    * Marks up to `max` shards as held by the peer: those that wait for a second opinion first, then those that came back,
    * then new ones.

@@ -173,13 +173,18 @@ async function handle(
   }
 }
 
-/** The connection's own failures are nobody's misdeed; the network charges its framing itself. */
 function accuse(context: RequesterContext, link: WorkLink, error: AppError): void {
-  const misdeed: Misdeed | undefined =
-    error.code.startsWith('network.stream') || error.code === 'network.timeout' ? undefined : 'invalid_message';
+  const misdeed = misdeedOf(error);
   if (misdeed !== undefined) context.network.report(link.peer, misdeed);
   context.logger.info({ peer: link.peer, code: error.code }, error.message);
   link.abort(error);
+}
+
+/** The connection's failures and a wrong clock are nobody's misdeed; the network charges its framing itself. */
+function misdeedOf({ code }: AppError): Misdeed | undefined {
+  if (code === 'network.too_many' || code === 'work.flooded') return 'too_much';
+  if (code === 'network.statement_invalid' || code === 'network.statement_replayed') return 'invalid_message';
+  return code.startsWith('network.') ? undefined : 'invalid_message';
 }
 
 function refuse(link: WorkLink, error: AppError, retryAfterMs: number): void {

@@ -13,7 +13,7 @@ import type { JobCore } from './job-core.ts';
 import { Step } from './ruling.ts';
 import type { Session } from './session.ts';
 
-const SEAL_MS = 120_000;
+const SEAL_MS = 5000;
 
 export type GrantOutcome = 'granted' | 'nothing' | 'no_funds' | 'halted';
 

@@ -6,14 +6,13 @@ export function isComplete({ board }: JobCore): boolean {
   return board.exhausted && board.shards.size === 0;
 }
 
-/** Nothing is in the air any more, though there may be shards left that nobody will be asked to do. */
-export function isQuiet({ core, referee }: JobParts, hasFailed: boolean): boolean {
+/**
+ * Nothing is in the air any more, though there may be shards left that nobody will be asked to do. Verified ones behind
+ * such a hole are not delivered, since the owner gets them in order.
+ */
+export function isQuiet({ core, referee }: JobParts): boolean {
   if (core.grants.size > 0 || referee.queued > 0 || core.board.waiting.size > 0) return false;
-  for (const { state } of core.board.shards.values()) {
-    if (state === 'answered' || state === 'disputed') return false;
-    // With a hole before it a verified shard is never delivered; a failed job leaves it on disk.
-    if (state === 'verified' && !hasFailed) return false;
-  }
+  for (const { state } of core.board.shards.values()) if (state === 'answered' || state === 'disputed') return false;
   return true;
 }
 

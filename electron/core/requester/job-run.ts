@@ -155,6 +155,7 @@ export class JobRun {
       ownerFailed: (fault) =>
         this.end(appError('work.owner_failed', `The outputs could not be taken: ${textOf(fault)}`)),
     });
+    if (this.finishingUp) parts.core.board.stopAtNext();
     return parts;
   }
 
@@ -188,7 +189,8 @@ export class JobRun {
 
   private mayLease(session: Session): boolean {
     const { core } = this.parts;
-    if (this.finishingUp || this.isClosing || this.stopping.signal.aborted || core.halted !== undefined) return false;
+    if (this.failure !== undefined || this.isClosing || this.stopping.signal.aborted || core.halted !== undefined)
+      return false;
     const shunned = core.peerRecord(session.peer).shunnedUntil - this.context.clock.now();
     if (shunned <= 0) return true;
     const retryAfterMs = Math.min(Math.ceil(shunned), 3_600_000);
@@ -198,15 +200,10 @@ export class JobRun {
 
   private async publish(): Promise<void> {
     const { clock, network, settings, logger } = this.context;
-    while (!this.stopping.signal.aborted && !this.isClosing) {
-      if (!this.finishingUp) {
-        const published = await network.publish(
-          'offer',
-          encode(offerType, offerOf(this.parts.core)),
-          settings.offerEveryMs * 5,
-        );
-        if (!published.ok) logger.debug({ code: published.error.code }, 'an offer was heard by nobody');
-      }
+    while (!this.stopping.signal.aborted && this.state !== 'finished') {
+      const offer = encode(offerType, offerOf(this.parts.core, this.failure !== undefined || this.isClosing));
+      const published = await network.publish('offer', offer, settings.offerEveryMs * 5);
+      if (!published.ok) logger.debug({ code: published.error.code }, 'an offer was heard by nobody');
       await clock.sleep(settings.offerEveryMs, this.stopping.signal);
     }
   }
@@ -266,13 +263,15 @@ export class JobRun {
     if (this.parts.core.sessions.size <= 1) this.aloneSince = this.context.clock.now();
   }
 
+  /** What was leased once is seen to its end, also what came back. */
   private finishUp(): void {
     this.finishingUp = true;
+    this.parts.core.board.stopAtNext();
   }
 
+  /** Nothing is leased any more; what is in the air is still ruled and paid. */
   private end(failure: RequesterError): void {
     this.failure ??= failure;
-    this.finishingUp = true;
   }
 
   private isOver(): boolean {
@@ -280,7 +279,7 @@ export class JobRun {
     const { core } = this.parts;
     if (core.halted !== undefined) return false;
     if (isComplete(core)) return true;
-    return this.finishingUp && isQuiet(this.parts, this.failure !== undefined);
+    return this.failure !== undefined && isQuiet(this.parts);
   }
 
   private async close(): Promise<void> {

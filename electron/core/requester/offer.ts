@@ -5,8 +5,8 @@ import type { JobCore } from './job-core.ts';
 /** Said of a job without an end. */
 const ENDLESS = 1_000_000;
 
-/** What a job's gossip says of it now. */
-export function offerOf({ context, offerId, terms, board }: JobCore): Offer {
+/** What a job's gossip says of it now. One that is closing has no shards left, and calls those it has channels with. */
+export function offerOf({ context, offerId, terms, board }: JobCore, isClosing: boolean): Offer {
   const unleased = board.count === undefined ? ENDLESS : Math.max(0, board.count - board.nextIndex);
   return {
     offerId,
@@ -15,7 +15,7 @@ export function offerOf({ context, offerId, terms, board }: JobCore): Offer {
     modelDigest: terms.modelDigest,
     modelBytes: terms.modelBytes,
     priceWei: terms.priceWei,
-    shardsOpen: unleased + board.queued.size,
+    shardsOpen: isClosing ? 0 : unleased + board.queued.size + board.waiting.size,
     maxShardsPerLease: context.settings.maxShardsPerLease,
     payer: context.chain.address,
     ...context.pay,

@@ -182,8 +182,9 @@ describe('the book of offers', () => {
 
   it('tells a new offer from one repeated, and drops what is not repeated', () => {
     const book = new OfferBook();
-    expect(hear(book, entry(1))).toBeDefined();
+    expect(hear(book, entry(1))).toMatchObject({ news: 'new' });
     expect(hear(book, entry(1), 2000)).toBeUndefined();
+    expect(hear(book, entry(1, { addresses: ['/ip4/1.2.3.4/tcp/5'] }), 2000)).toMatchObject({ news: 'moved' });
     expect(book.standing(1999)).toHaveLength(1);
     expect(book.standing(2000)).toHaveLength(0);
   });

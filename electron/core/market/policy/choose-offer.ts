@@ -33,6 +33,7 @@ export function unfit({ offer }: OfferEntry, needs: OfferNeeds, now: number): st
   if (!offer.backends.includes(needs.backend)) return 'other backends';
   if (offer.modelBytes > needs.maxModelBytes) return 'model too large';
   if (offer.maxShardsPerLease < 1) return 'no leases';
+  if (offer.shardsOpen === 0) return 'nothing left';
   return undefined;
 }
 
