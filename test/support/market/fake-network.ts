@@ -74,7 +74,8 @@ export class FakePeer {
         world.gossip(kind, { sender: peerId, payload: payload.slice(), expiresAt: Date.now() + ttlMs });
         return ok();
       },
-      subscribe: (kind: string, listener: (statement: VerifiedStatement) => void) => world.listen(peerId, kind, listener),
+      subscribe: (kind: string, listener: (statement: VerifiedStatement) => void) =>
+        world.listen(peerId, kind, listener),
       seal: async (kind: string, payload: Uint8Array, ttlMs: number) => {
         const statement: Statement = {
           kind,

@@ -91,16 +91,27 @@ export class ScriptedRequester {
   }
 
   /** Join and welcome, up to the first want. */
-  async begin(provider: ProviderNode, welcome: Partial<BodyOf<'welcome'>> = {}): Promise<{ readonly link: WorkLink; readonly channelId: Hex }> {
+  async begin(
+    provider: ProviderNode,
+    welcome: Partial<BodyOf<'welcome'>> = {},
+  ): Promise<{ readonly link: WorkLink; readonly channelId: Hex }> {
     const link = await this.conversation();
     await expectMessage(link, 'join');
     const channelId = welcome.channelId ?? (await this.openChannel(provider));
-    link.send({ kind: 'welcome', body: { channelId, priceWei: PRICE, leaseSeconds: 60, maxShardsPerLease: 16, ...welcome } });
+    link.send({
+      kind: 'welcome',
+      body: { channelId, priceWei: PRICE, leaseSeconds: 60, maxShardsPerLease: 16, ...welcome },
+    });
     return { link, channelId };
   }
 
   /** Leases these shards, whatever was wanted. */
-  async lease(link: WorkLink, indices: readonly number[], changes: Partial<LeaseStatement> = {}, tamper = (bytes: Uint8Array) => bytes): Promise<LeaseId> {
+  async lease(
+    link: WorkLink,
+    indices: readonly number[],
+    changes: Partial<LeaseStatement> = {},
+    tamper = (bytes: Uint8Array) => bytes,
+  ): Promise<LeaseId> {
     const layout = layoutOf(inputOf(0));
     const parts = indices.map((index) => payloadOf(layout, inputOf(index)));
     const leaseId = randomBytes(16).toString('hex') as LeaseId;
@@ -130,7 +141,10 @@ export class ScriptedRequester {
   }
 
   /** A lease of these shards computed, judged accepted, and ready to be paid. */
-  async worked(provider: ProviderNode, indices: readonly number[]): Promise<{ readonly link: WorkLink; readonly channelId: Hex }> {
+  async worked(
+    provider: ProviderNode,
+    indices: readonly number[],
+  ): Promise<{ readonly link: WorkLink; readonly channelId: Hex }> {
     const { link, channelId } = await this.begin(provider);
     for (const index of indices) {
       await expectMessage(link, 'want');
@@ -148,10 +162,14 @@ export async function expectMessage<K extends WorkMessageKind>(link: WorkLink, k
   for (;;) {
     const received = must(await link.next(5000));
     if (received === undefined) throw new Error(`the conversation ended before a ${kind}`);
-    if (isKind(received, kind)) return received.body;
+    // TypeScript does not narrow a generic member of a union by its kind.
+    if (isKind(received, kind)) return received.body as BodyOf<K>;
   }
 }
 
-function isKind<K extends WorkMessageKind>(message: WorkMessage, kind: K): message is Extract<WorkMessage, { kind: K }> {
+function isKind<K extends WorkMessageKind>(
+  message: WorkMessage,
+  kind: K,
+): message is Extract<WorkMessage, { kind: K }> {
   return message.kind === kind;
 }

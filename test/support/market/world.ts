@@ -50,7 +50,9 @@ export function computeOf(behaviour: Behaviour): Compute {
     models: [
       {
         info: MODEL_INFO,
-        compute: async (inputs, signal) => ({ y: f32([await behaviour(float32Values(inputs['x'])[0] ?? NaN, signal)]) }),
+        compute: async (inputs, signal) => ({
+          y: f32([await behaviour(float32Values(inputs['x'])[0] ?? NaN, signal)]),
+        }),
       },
     ],
   });
@@ -162,7 +164,11 @@ export class World {
   }
 
   async addRequester(
-    options: { readonly settings?: Partial<RequesterSettings>; readonly random?: () => number; readonly ledger?: LedgerOptions } = {},
+    options: {
+      readonly settings?: Partial<RequesterSettings>;
+      readonly random?: () => number;
+      readonly ledger?: LedgerOptions;
+    } = {},
   ): Promise<RequesterNode> {
     const peer = this.network.peer('requester');
     const account = this.chain.account((this.accounts += 1));
@@ -172,7 +178,11 @@ export class World {
 
   async startRequester(
     node: Pick<RequesterNode, 'peer' | 'account' | 'file' | 'events'>,
-    options: { readonly settings?: Partial<RequesterSettings>; readonly random?: () => number; readonly ledger?: LedgerOptions } = {},
+    options: {
+      readonly settings?: Partial<RequesterSettings>;
+      readonly random?: () => number;
+      readonly ledger?: LedgerOptions;
+    } = {},
   ): Promise<Pick<RequesterNode, 'requester' | 'ledger'>> {
     const ledger = must(openLedger(node.file, 'requester', options.ledger));
     const requester = createRequester({
@@ -185,7 +195,14 @@ export class World {
       signer: node.account,
       clock: systemClock,
       logger: silentLogger,
-      settings: { offerEveryMs: 50, patienceMs: 150, rejoinMs: 500, closePatienceMs: 3000, parkMs: 300, ...options.settings },
+      settings: {
+        offerEveryMs: 50,
+        patienceMs: 150,
+        rejoinMs: 500,
+        closePatienceMs: 3000,
+        parkMs: 300,
+        ...options.settings,
+      },
       ...(options.random === undefined ? {} : { random: options.random }),
       onEvent: (event) => node.events.push(event),
     });
@@ -198,7 +215,10 @@ export class World {
 export const PRICE = wei(1000n);
 
 /** A job of so many shards; `outputs` gathers what is delivered. */
-export function jobOf(count: number | undefined, changes: Partial<Job> = {}): { readonly job: Job; readonly outputs: Map<number, number> } {
+export function jobOf(
+  count: number | undefined,
+  changes: Partial<Job> = {},
+): { readonly job: Job; readonly outputs: Map<number, number> } {
   const outputs = new Map<number, number>();
   const job: Job = {
     jobId: 'job',
@@ -217,7 +237,11 @@ export function jobOf(count: number | undefined, changes: Partial<Job> = {}): { 
 }
 
 /** What was paid by vouchers and what the chain paid out must be the same everywhere. */
-export function sums(world: World, requester: RequesterNode, jobId = 'job'): { readonly promised: Wei; readonly onChain: Wei } {
+export function sums(
+  world: World,
+  requester: RequesterNode,
+  jobId = 'job',
+): { readonly promised: Wei; readonly onChain: Wei } {
   const channels = requester.ledger.channels.ofJob(jobId);
   const promised = channels.reduce((sum, { cumulativeWei }) => sum + cumulativeWei, 0n);
   const onChain = [...world.chain.channels.values()].reduce((sum, { settledWei }) => sum + settledWei, 0n);
