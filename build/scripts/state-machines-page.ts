@@ -28,7 +28,7 @@ This page is made from that file (\`node build/run.mjs build/scripts/state-machi
 | requester: answer accepted, not paid | paid with the next voucher: marking it paid, raising the channel's sum and storing the voucher are one commit |
 | requester: voucher stored, perhaps not sent | sent (again) when the provider joins; it is cumulative, so twice is once |
 | requester: channel opening | opened under a reference that follows from offer and provider: a second try finds the first one's channel |
-| requester: feedback sending | not given twice: the chain is asked first |
+| requester: feedback sending | left as it is: feedback is given at most once |
 `;
 
 /** The page as it should be. */
