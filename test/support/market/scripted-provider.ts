@@ -43,10 +43,16 @@ export class ScriptedProvider {
   }
 
   async open(): Promise<WorkLink> {
-    return new WorkLink(must(await this.peer.network.open(this.requester.peer.peerId, WORK_PROTOCOL, { timeoutMs: 1000 })));
+    return new WorkLink(
+      must(await this.peer.network.open(this.requester.peer.peerId, WORK_PROTOCOL, { timeoutMs: 1000 })),
+    );
   }
 
-  async sayJoin(link: WorkLink, offerId: string, changes: { readonly payee?: Address; readonly sealed?: Uint8Array; readonly leases?: readonly LeaseId[] } = {}): Promise<void> {
+  async sayJoin(
+    link: WorkLink,
+    offerId: string,
+    changes: { readonly payee?: Address; readonly sealed?: Uint8Array; readonly leases?: readonly LeaseId[] } = {},
+  ): Promise<void> {
     const statement = encode(joinStatement, {
       offerId: offerId as OfferId,
       payee: changes.payee ?? this.account.address,
@@ -57,7 +63,10 @@ export class ScriptedProvider {
   }
 
   /** Join and welcome. */
-  async join(offerId: string, leases: readonly LeaseId[] = []): Promise<{ readonly link: WorkLink; readonly welcome: BodyOf<'welcome'> }> {
+  async join(
+    offerId: string,
+    leases: readonly LeaseId[] = [],
+  ): Promise<{ readonly link: WorkLink; readonly welcome: BodyOf<'welcome'> }> {
     const link = await this.open();
     await this.sayJoin(link, offerId, { leases });
     return { link, welcome: await expectMessage(link, 'welcome') };
@@ -105,7 +114,10 @@ export class ScriptedProvider {
       outputs: [],
       ...changes,
     });
-    link.send({ kind: 'leaseDone', body: { leaseId: lease.leaseId, sealed: await this.peer.network.seal('lease-done', statement, 60_000) } });
+    link.send({
+      kind: 'leaseDone',
+      body: { leaseId: lease.leaseId, sealed: await this.peer.network.seal('lease-done', statement, 60_000) },
+    });
   }
 }
 
